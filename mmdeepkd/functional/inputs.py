@@ -1,0 +1,79 @@
+"""What every formula asks of its inputs, and the precision it works in."""
+import math
+
+import torch
+from torch import Tensor
+
+
+def without_autocast(logits: Tensor) -> torch.autocast:
+    """Return a context that switches autocast off on the logits' device."""
+    return torch.autocast(logits.device.type, enabled=False)
+
+
+def upcast(logits: Tensor) -> Tensor:
+    """Return half-precision logits in float32, any others as they are."""
+    if torch.finfo(logits.dtype).bits < 32:
+        return logits.float()
+    return logits
+
+
+def check_logits(logits: Tensor, name: str) -> None:
+    """Raise unless ``logits`` is a floating (N, C) tensor with C >= 2."""
+    if logits.dim() != 2:
+        raise ValueError(f'{name} has shape {tuple(logits.shape)} but must be '
+                         '(N, C): flatten every other dimension into N.')
+    if not logits.is_floating_point():
+        raise TypeError(f'{name} has dtype {logits.dtype} but must be '
+                        'floating: pass logits, not labels.')
+    if logits.size(1) < 2:
+        raise ValueError(f'{name} has {logits.size(1)} class columns but '
+                         'softmax distillation needs at least 2: include the '
+                         'background column, or use a feature loss.')
+
+
+def check_logits_pair(logits_student: Tensor, logits_teacher: Tensor) -> None:
+    """Raise unless both are floating logits of one shape (N, C)."""
+    check_logits(logits_student, 'logits_student')
+    check_logits(logits_teacher, 'logits_teacher')
+    if logits_student.shape != logits_teacher.shape:
+        raise ValueError(
+            f'logits_student has shape {tuple(logits_student.shape)} and '
+            f'logits_teacher {tuple(logits_teacher.shape)}: give student and '
+            'teacher the same samples and the same classes.')
+
+
+def check_target(target: Tensor, logits: Tensor) -> None:
+    """Raise unless ``target`` holds one int64 class index per row.
+
+    The range is checked on the CPU only: elsewhere reading it would make
+    the host wait for the device in every iteration, and ``gather`` and
+    ``scatter`` assert it there.
+    """
+    num_rows, num_classes = logits.shape
+    if target.dtype != torch.int64:
+        raise TypeError(f'target has dtype {target.dtype} but must be int64 '
+                        'class indices: call target.long().')
+    if target.shape != (num_rows, ):
+        raise ValueError(f'target has shape {tuple(target.shape)} but must '
+                         f'be ({num_rows},): one class index per row of '
+                         'the logits.')
+    if target.device.type == 'cpu' and num_rows:
+        low, high = int(target.min()), int(target.max())
+        if low < 0 or high >= num_classes:
+            raise ValueError(
+                f'target holds class {low if low < 0 else high} but the '
+                f'logits have columns 0 to {num_classes - 1}: drop ignored '
+                'rows, and count the background as the last column.')
+
+
+def check_temperature(temperature: float) -> None:
+    """Raise unless ``temperature`` is positive and finite."""
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise ValueError(f'temperature is {temperature} but must be positive '
+                         'and finite: published values are 1 to 4.')
+
+
+def one_hot(target: Tensor, logits: Tensor) -> Tensor:
+    """Return the bool (N, C) mask of each row's target column."""
+    mask = torch.zeros_like(logits, dtype=torch.bool)
+    return mask.scatter_(1, target.unsqueeze(1), True)

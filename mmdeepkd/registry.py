@@ -1,0 +1,37 @@
+"""Registries of the ``mmdeepkd`` scope, children of MMEngine's own.
+
+A config reaches a component as ``type='mmdeepkd.Name'`` from any default
+scope; MMEngine then imports this module and the locations listed here.
+"""
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
+from mmengine.registry import OPTIMIZERS as MMENGINE_OPTIMIZERS
+from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
+from mmengine.registry import Registry
+
+MODELS = Registry(
+    'model',
+    parent=MMENGINE_MODELS,
+    scope='mmdeepkd',
+    locations=['mmdeepkd.losses', 'mmdeepkd.detection'])
+OPTIMIZERS = Registry(
+    'optimizer',
+    parent=MMENGINE_OPTIMIZERS,
+    scope='mmdeepkd',
+    locations=['mmdeepkd.engine'])
+OPTIM_WRAPPERS = Registry(
+    'optim_wrapper',
+    parent=MMENGINE_OPTIM_WRAPPERS,
+    scope='mmdeepkd',
+    locations=['mmdeepkd.engine'])
+HOOKS = Registry(
+    'hook',
+    parent=MMENGINE_HOOKS,
+    scope='mmdeepkd',
+    locations=['mmdeepkd.engine'])
+RUNNERS = Registry(
+    'runner',
+    parent=MMENGINE_RUNNERS,
+    scope='mmdeepkd',
+    locations=['mmdeepkd.engine'])
