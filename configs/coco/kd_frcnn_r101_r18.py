@@ -1,0 +1,15 @@
+# KD: Faster R-CNN, ResNet-101 (box AP 39.4 in mmdet's model zoo)
+#     > ResNet-18; T 1, weight 1 (our choice, unpublished).
+# Needs: COCO 2017 in data/coco. The learning rate is for 8 GPUs x 2 images;
+#     for another batch size add --auto-scale-lr.
+#     The teacher is downloaded from mmdet's model zoo.
+# Launch: python tools/train.py configs/coco/kd_frcnn_r101_r18.py
+#     or: tools/dist_train.sh configs/coco/kd_frcnn_r101_r18.py 8
+_base_ = 'dkd_frcnn_r101_r18.py'
+
+model = dict(
+    losses=dict(
+        _delete_=True,
+        type='mmdeepkd.KDLoss',
+        temperature=1.0,
+        loss_weight=1.0))
