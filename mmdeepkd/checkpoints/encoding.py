@@ -1,0 +1,124 @@
+"""MMEngine's training state as tensors and plain containers, and back.
+
+MMEngine saves its log histories and schedulers as Python objects, so that
+``torch.load`` on its safe default refuses the file. Encoded, the same
+content is data that any program may read.
+"""
+from collections import Counter
+from typing import Any, Callable, Dict, List, Tuple
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+
+# Marks an encoded object; its value names the class.
+_MARK = '__mmdeepkd__'
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.Size,
+          torch.dtype, torch.device)
+# Numbers and strings: arrays that are nothing but their bytes.
+_ARRAY_KINDS = 'biufcSU'
+
+
+def encode_state(value: Any) -> Tuple[Any, List[str]]:
+    """Replace MMEngine's objects by tensors and plain containers.
+
+    Args:
+        value: Nested containers, such as a whole checkpoint.
+
+    Returns:
+        The encoded value (the input is not modified, tensors are shared), and
+        the places, such as ``'meta.x: Foo'``, of objects that are neither
+        plain nor known here and were left as they are.
+    """
+    unknown: List[str] = []
+    return _encode(value, '', unknown), unknown
+
+
+def decode_state(value: Any) -> Any:
+    """Undo :func:`encode_state`.
+
+    Args:
+        value: Nested containers; what was never encoded passes unchanged.
+
+    Returns:
+        The same with MMEngine's objects restored.
+    """
+    if isinstance(value, dict):
+        decoded = {k: decode_state(v) for k, v in value.items()}
+        if _MARK in decoded:
+            return _DECODERS[decoded.pop(_MARK)](decoded)
+        return _rebuild(value, decoded)
+    if type(value) in (list, tuple):
+        return type(value)(decode_state(v) for v in value)
+    return value
+
+
+def _encode(value: Any, place: str, unknown: List[str]) -> Any:
+    # Exact types: torch.load refuses a subclass of str as it does any class.
+    if isinstance(value, torch.Tensor) or type(value) in _PLAIN:
+        return value
+    if isinstance(value, HistoryBuffer):
+        history, counts = value.data
+        return {
+            _MARK: 'HistoryBuffer',
+            'history': _encode_array(np.asarray(history)),
+            'counts': _encode_array(np.asarray(counts)),
+            'max_length': value.max_length,
+        }
+    if isinstance(value, Counter):
+        return {_MARK: 'Counter', 'items': [list(i) for i in value.items()]}
+    if isinstance(value, np.generic) and type(value.item()) in _PLAIN:
+        return value.item()
+    if type(value) is np.ndarray and value.dtype.kind in _ARRAY_KINDS:
+        return {_MARK: 'ndarray', **_encode_array(value)}
+    if isinstance(value, dict):
+        encoded = {
+            k.item() if isinstance(k, np.generic) else k: _encode(
+                v, f'{place}.{k}', unknown)
+            for k, v in value.items()
+        }
+        return _rebuild(value, encoded)
+    if type(value) in (list, tuple):
+        return type(value)(
+            _encode(v, f'{place}[{i}]', unknown) for i, v in enumerate(value))
+    unknown.append(f'{place.lstrip(".")}: {type(value).__name__}')
+    return value
+
+
+def _rebuild(original: Dict[Any, Any], items: Dict[Any, Any]) -> Any:
+    """Return items in an OrderedDict (with its metadata) or a dict."""
+    if not hasattr(original, '_metadata'):
+        return items
+    rebuilt = type(original)(items)
+    rebuilt._metadata = original._metadata  # type: ignore[attr-defined]
+    return rebuilt
+
+
+def _encode_array(array: np.ndarray) -> Dict[str, Any]:
+    # As bytes: torch has not every dtype of numpy, on every version.
+    raw = np.ndarray(array.nbytes, np.uint8, bytearray(array.tobytes()))
+    return {
+        'dtype': array.dtype.str,
+        'shape': list(array.shape),
+        'bytes': torch.from_numpy(raw)
+    }
+
+
+def _decode_array(fields: Dict[str, Any]) -> np.ndarray:
+    # MMEngine resumes onto the device it trains on.
+    raw = bytearray(fields['bytes'].cpu().numpy().tobytes())
+    return np.ndarray(fields['shape'], fields['dtype'], raw)
+
+
+def _decode_history(fields: Dict[str, Any]) -> HistoryBuffer:
+    return HistoryBuffer(
+        _decode_array(fields['history']).tolist(),
+        _decode_array(fields['counts']).tolist(),
+        max_length=fields['max_length'])
+
+
+_DECODERS: Dict[str, Callable[[Dict[str, Any]], Any]] = {
+    'HistoryBuffer': _decode_history,
+    'Counter': lambda fields: Counter(dict(map(tuple, fields['items']))),
+    'ndarray': _decode_array,
+}

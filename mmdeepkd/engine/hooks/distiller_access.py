@@ -1,0 +1,26 @@
+"""How hooks reach the distiller of a run."""
+from typing import Any
+
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+
+def get_distiller(runner: Runner, asked_by: str) -> Any:
+    """Return the distiller of a run, unwrapped from DDP.
+
+    Args:
+        runner: The runner.
+        asked_by: Name of the hook, for the error message.
+
+    Raises:
+        TypeError: The model is no distiller.
+    """
+    model = runner.model
+    if is_model_wrapper(model):
+        model = model.module
+    if not hasattr(model, 'losses') or not hasattr(model, 'num_logits'):
+        raise TypeError(
+            f'{asked_by} needs a distiller such as '
+            'mmdeepkd.DetectorDistiller as the model, got '
+            f'{type(model).__name__}: remove the hook from this config.')
+    return model

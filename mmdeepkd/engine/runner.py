@@ -1,0 +1,86 @@
+"""The Runner of distillation runs."""
+import datetime
+from typing import Any, Dict, Optional
+
+import torch
+import torch.distributed as dist
+from mmengine.device import get_device
+from mmengine.dist import is_distributed
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from mmdeepkd.registry import RUNNERS
+
+
+@RUNNERS.register_module()
+class DistillRunner(Runner):
+    """MMEngine's Runner with two additions; ``runner_type`` selects it.
+
+    - :class:`PlainCheckpointHook` is among its default hooks, so that plain
+      mmdet opens the checkpoints.
+    - Several processes can train without GPUs, through gloo. MMEngine's own
+      Runner asks for a CUDA device when it starts them, and names one when
+      it wraps the model.
+    """
+
+    def register_default_hooks(
+            self,
+            hooks: Optional[Dict[str, Any]] = None) -> None:
+        """Register MMEngine's default hooks and ``plain_checkpoint``.
+
+        Args:
+            hooks: ``default_hooks`` of the config. ``plain_checkpoint=None``
+                leaves checkpoints as MMEngine writes them.
+        """
+        # Not by the config: MMEngine refuses two _base_ files that both have
+        # default_hooks.
+        plain = dict(type='mmdeepkd.PlainCheckpointHook')
+        hooks = {'plain_checkpoint': plain, **(hooks or {})}
+        if hooks['plain_checkpoint'] is None:
+            hooks.pop('plain_checkpoint')
+        super().register_default_hooks(hooks)
+
+    def setup_env(self, env_cfg: Dict[str, Any]) -> None:
+        """Join the other processes, by gloo if there is no GPU.
+
+        Args:
+            env_cfg: As for MMEngine's Runner.
+        """
+        if self.distributed and not is_distributed() and _on_cpu():
+            if self.launcher != 'pytorch':
+                raise RuntimeError(
+                    f'launcher {self.launcher!r} needs GPUs: without them '
+                    "start the processes with tools/dist_train.sh (launcher "
+                    "'pytorch').")
+            timeout = env_cfg.get('dist_cfg', {}).get('timeout', 1800)
+            dist.init_process_group(
+                'gloo', timeout=datetime.timedelta(seconds=timeout))
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: Optional[Dict[str, Any]],
+                   model: nn.Module) -> nn.Module:
+        """Wrap the model for several processes.
+
+        Args:
+            model_wrapper_cfg: As for MMEngine's Runner.
+            model: The model.
+
+        Returns:
+            The model, wrapped if there are several processes.
+        """
+        if (self.distributed and _on_cpu() and model_wrapper_cfg is None
+                and not is_model_wrapper(model)):
+            # DistributedDataParallel takes no device_ids on CPU.
+            return MMDistributedDataParallel(
+                model,
+                broadcast_buffers=False,
+                find_unused_parameters=self.cfg.get('find_unused_parameters',
+                                                    False))
+        return super().wrap_model(model_wrapper_cfg, model)
+
+
+def _on_cpu() -> bool:
+    return get_device() == 'cpu' and not torch.cuda.is_available()
+
+

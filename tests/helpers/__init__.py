@@ -1,0 +1,1 @@
+"""Tiny nets and data that several tests share."""

@@ -1,0 +1,141 @@
+"""What the two processes of test_two_processes run."""
+from unittest import mock
+
+import torch
+from mmengine.model import BaseModel, MMDistributedDataParallel
+from torch import nn
+from torch.optim import SGD
+
+import mmdeepkd.engine.optim_wrapper as wrapper_module
+from mmdeepkd.engine import AmpDeepKDOptimWrapper, DeepKDOptimWrapper
+from mmdeepkd.engine.gradients import reduce_streams
+from tests.helpers.toys import toy_batch, toy_streams
+
+STEPS = 4
+
+
+class ToyModel(BaseModel):
+    """A body and two heads; one more head is never reached."""
+
+    def __init__(self, batch_norm=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Sequential(nn.Linear(6, 8), nn.Tanh())
+        self.norm = nn.BatchNorm1d(8) if batch_norm else nn.Identity()
+        self.head = nn.Linear(8, 5)
+        self.second = nn.Linear(8, 5)
+        self.unused = nn.Linear(8, 5)
+
+    def forward(self, inputs, data_samples=None, mode='loss'):
+        out = self.norm(self.body(inputs))
+        losses = toy_streams(self.head, out)
+        if data_samples is not None:
+            losses['target'] = losses['target'] + self.second(out).mean()
+        return {
+            ('loss' if name == 'task' else f'{name}.loss'): value
+            for name, value in losses.items()
+        }
+
+    def parse_losses(self, losses):
+        streams = {
+            name.split('.')[0] if '.' in name else 'task': value
+            for name, value in losses.items()
+        }
+        total = sum(streams.values())
+        if not self.plain:
+            total.streams = streams
+        return total, {name: v.detach() for name, v in losses.items()}
+
+
+def build(plain=False, freeze=True, amp=False, batch_norm=False, **kwargs):
+    model = ToyModel(batch_norm)
+    model.plain = plain
+    # DDP wants every parameter reached unless it is told otherwise.
+    model.unused.requires_grad_(not freeze)
+    kind, options = DeepKDOptimWrapper, {}
+    if amp:
+        kind = AmpDeepKDOptimWrapper
+        options = dict(dtype='float16', loss_scale=128.)
+    wrapper = kind(
+        SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01),
+        delta=0.05, **options, **kwargs)
+    return model, wrapper
+
+
+def data(step, part, head=True):
+    """Half a batch; the two halves make one batch of eight."""
+    x = toy_batch(step, 8, torch.float).chunk(2)[part]
+    return dict(inputs=x, data_samples=[] if head else None)
+
+
+def result(model, wrapper):
+    return dict(
+        weights=[p.detach().clone() for p in model.parameters()],
+        momentum=[
+            value.clone() for state in wrapper.optimizer.state.values()
+            for value in state.values()
+        ])
+
+
+def train_rank(rank, options, ddp, heads=(True, True)):
+    """Train on one's own half of every batch."""
+    counts = options.get('accumulative_counts', 1)
+    model, wrapper = build(**options)
+    ddp_model = MMDistributedDataParallel(model, **ddp)
+    for step in range(STEPS * counts):
+        ddp_model.train_step(data(step, rank, heads[rank]), wrapper)
+    return result(model, wrapper)
+
+
+def buffers_in_forward(rank, broadcast):
+    """Return the buffers that a forward after some training sees."""
+    model, wrapper = build(batch_norm=True)
+    ddp_model = MMDistributedDataParallel(model, broadcast_buffers=broadcast)
+    for step in range(STEPS):
+        ddp_model.train_step(data(step, rank), wrapper)
+    ddp_model.eval()
+    with torch.no_grad():
+        ddp_model(**data(STEPS, rank))
+    return list(model.buffers())[:2]
+
+
+def train_unreduced(rank):
+    """The same, but the stream ``target`` is left as it is on each rank."""
+    def reduce(stream_grads, streams, params):
+        reduced = reduce_streams(stream_grads, streams, params)
+        return {**reduced, 'target': stream_grads['target']}
+
+    with mock.patch.object(wrapper_module, 'reduce_streams', reduce):
+        return train_rank(rank, {}, {})
+
+
+def train_alone(options, heads=(True, True)):
+    """Train on both halves by accumulation: the mean over the ranks."""
+    options = dict(options)
+    counts = options.pop('accumulative_counts', 1)
+    model, wrapper = build(accumulative_counts=2 * counts, **options)
+    for step in range(STEPS * counts):
+        for part in range(2):
+            model.train_step(data(step, part, heads[part]), wrapper)
+    return result(model, wrapper)
+
+
+def overflow_on_one_rank(rank):
+    """Return the weights before and after a step that must be skipped."""
+    model, wrapper = build(amp=True)
+    ddp_model = MMDistributedDataParallel(model)
+    ddp_model.train_step(data(0, rank), wrapper)
+    before = result(model, wrapper)
+    spoilt = data(1, rank)
+    if rank == 1:
+        spoilt['inputs'] = spoilt['inputs'] * float('inf')
+    ddp_model.train_step(spoilt, wrapper)
+    return before, result(model, wrapper)
+
+
+def run_all(rank, cases):
+    """Run many functions in one process: starting it is what takes long."""
+    return {
+        name: function(rank, *args)
+        for name, (function, *args) in cases.items()
+    }
