@@ -74,6 +74,8 @@ for _core in ('numpy.core.multiarray', 'numpy._core.multiarray'):
 for _name in ('set', 'frozenset', 'bytearray', 'bytes', 'complex', 'range',
               'slice'):
     _ADMITTED['builtins', _name] = getattr(builtins, _name)
+# As which a range is pickled for Python 2.
+_ADMITTED['builtins', 'xrange'] = range
 for _name in ('_rebuild_tensor', '_rebuild_tensor_v2', '_rebuild_tensor_v3',
               '_rebuild_parameter', '_rebuild_parameter_with_state',
               '_rebuild_sparse_tensor', '_rebuild_qtensor'):
@@ -101,8 +103,9 @@ def admitted_global(module: str, name: str) -> Any:
     if (module, name) in _ADMITTED:
         return _ADMITTED[module, name]
     found = getattr(_STORAGE_MODULES.get(module), name, None)
-    if isinstance(found, torch.dtype) or (isinstance(found, type)
-                                          and name.endswith('Storage')):
+    if isinstance(found, (torch.dtype, torch.qscheme)):
+        return found
+    if isinstance(found, type) and name.endswith('Storage'):
         return found
     raise UnsafeCheckpointError(f'it asks for {module}.{name}')
 

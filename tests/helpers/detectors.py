@@ -113,6 +113,30 @@ def mask_rcnn(num_classes=3, shared_extractor=False, **kwargs):
     return config
 
 
+def c4_faster_rcnn(num_classes=3):
+    """Without a neck; the last stage of the backbone is in the RoI head."""
+    config = faster_rcnn(num_classes, width=64, channels=256, norm_eval=True)
+    config.pop('neck')
+    config['backbone'].update(
+        num_stages=3,
+        out_indices=(2, ),
+        strides=(1, 2, 2),
+        dilations=(1, 1, 1))
+    config['rpn_head']['anchor_generator']['strides'] = [16]
+    head = config['roi_head']
+    head['shared_head'] = dict(
+        type='mmdet.ResLayer',
+        depth=18,
+        stage=3,
+        stride=2,
+        norm_eval=True,
+        norm_cfg=dict(type='BN', requires_grad=True))
+    head['bbox_roi_extractor'] = dict(
+        _extractor(14, 256), featmap_strides=[16])
+    head['bbox_head']['in_channels'] = 512
+    return config
+
+
 def _coder(stds):
     return dict(
         type='mmdet.DeltaXYWHBBoxCoder',

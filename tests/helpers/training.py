@@ -1,6 +1,7 @@
 """Runs of MMEngine's Runner, and single steps, on tiny data in memory."""
 import copy
 import itertools
+import re
 
 import torch
 from mmengine.config import ConfigDict
@@ -91,6 +92,14 @@ def loss_dict(distiller, batch=None):
     data = distiller.data_preprocessor(
         copy.deepcopy(batch or detection_batch()), training=True)
     return distiller(**data, mode='loss')
+
+
+def distilled(losses):
+    """Select the losses of the distillation; mmdet's start with ``s0.``."""
+    return {
+        name: loss for name, loss in losses.items()
+        if '.loss_' in name and not re.match(r's\d+\.', name)
+    }
 
 
 def equal_tensors(first, second):

@@ -374,6 +374,17 @@ def test_reentrant_checkpointing_is_explained():
         train(net, wrap(net), losses=losses)
 
 
+@pytest.mark.parametrize('merge', [True, False])
+def test_the_graph_is_kept_only_when_asked(merge):
+    net = toy_net()
+    wrapper = wrap(net, merge=merge)
+    losses = toy_streams(net, toy_batch())
+    wrapper.backward(losses, retain_graph=True)
+    wrapper.backward(losses)
+    with pytest.raises(RuntimeError, match='graph a second time'):
+        wrapper.backward(losses)
+
+
 def test_other_errors_of_autograd_are_not_renamed():
     net = toy_net()
     with pytest.raises(RuntimeError, match='only for scalar outputs'):

@@ -10,6 +10,7 @@ from .two_ranks import (
     overflow_on_one_rank,
     run_all,
     train_alone,
+    train_in_small_buckets,
     train_rank,
     train_unreduced,
 )
@@ -34,6 +35,7 @@ CASES = {
     'buffers broadcast': (buffers_in_forward, True),
     'buffers apart': (buffers_in_forward, False),
     'unreduced': (train_unreduced, ),
+    'small buckets': (train_in_small_buckets, ),
     'overflow': (overflow_on_one_rank, ),
 }
 
@@ -57,6 +59,10 @@ def test_two_processes_equal_one(ranks, name):
     options, _, *heads = EQUAL[name]
 
     check_equal(ranks[name], train_alone(options, *heads))
+
+
+def test_several_buckets_equal_one(ranks):
+    check_equal(ranks['small buckets'], train_alone({}))
 
 
 def test_the_comparison_notices_a_stream_that_is_not_reduced(ranks):

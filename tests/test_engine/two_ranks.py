@@ -7,7 +7,11 @@ from torch import nn
 from torch.optim import SGD
 
 import mmdeepkd.engine.optim_wrapper as wrapper_module
-from mmdeepkd.engine import AmpDeepKDOptimWrapper, DeepKDOptimWrapper
+from mmdeepkd.engine import (
+    AmpDeepKDOptimWrapper,
+    DeepKDOptimWrapper,
+    gradients,
+)
 from mmdeepkd.engine.gradients import reduce_streams
 from tests.helpers.toys import toy_batch, toy_streams
 
@@ -131,6 +135,12 @@ def overflow_on_one_rank(rank):
         spoilt['inputs'] = spoilt['inputs'] * float('inf')
     ddp_model.train_step(spoilt, wrapper)
     return before, result(model, wrapper)
+
+
+def train_in_small_buckets(rank):
+    """Reduce a few numbers at a time, as a large model does."""
+    with mock.patch.object(gradients, '_BUCKET_BYTES', 64):
+        return train_rank(rank, {}, {})
 
 
 def run_all(rank, cases):

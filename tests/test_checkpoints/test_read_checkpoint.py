@@ -1,0 +1,189 @@
+"""read_checkpoint opens what MMEngine and torch write, and nothing broken."""
+import io
+import random
+from collections import Counter, OrderedDict, deque
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from mmdeepkd.checkpoints import UnsafeCheckpointError, read_checkpoint
+from tests.helpers.checkpoint_files import (
+    save,
+    save_hidden_torchscript,
+    save_torchscript,
+)
+
+MODEL = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+VALUES = {
+    'numbers': [1, 2.5, True, None, 3j, 'text', b'\x00\xff', 2**80],
+    'containers': ((1, ), [2], {3}, frozenset([4]), deque([5], 6), {7: 8},
+                   slice(1, 2), range(3), bytearray(b'9')),
+    'ordered': OrderedDict(b=1, a=2),
+    'counter': Counter([1, 1, 'x']),
+    'torch': [torch.float16, torch.Size([1, 2]), torch.device('cpu'),
+              torch.strided],
+    'numpy scalars': [np.float64(1.5), np.float32(2), np.int64(3),
+                      np.bool_(True), np.str_('word')],
+}
+TENSORS = {
+    'dense': torch.arange(6.).reshape(2, 3).t(),
+    'half': torch.ones(2, dtype=torch.bfloat16),
+    'complex': torch.ones(2, dtype=torch.complex64),
+    'bool': torch.tensor([True, False]),
+    'empty': torch.zeros(0, 3),
+    'scalar': torch.tensor(5),
+    'parameter': torch.nn.Parameter(torch.ones(3)),
+    'sparse': torch.eye(3).to_sparse(),
+    'quantized': torch.quantize_per_tensor(
+        torch.ones(2), 0.1, 0, torch.qint8),
+    'shared': torch.arange(10)[::3],
+}
+ARRAYS = [
+    np.arange(6).reshape(2, 3),
+    np.arange(6, dtype='>i2'),
+    np.zeros((0, 2)),
+    np.array(['ab', 'c']),
+    np.float32([[1, 2]]).T,
+    np.array(5, np.uint32),
+]
+LEGACY = pytest.mark.parametrize('legacy', [False, True])
+
+
+@LEGACY
+@pytest.mark.parametrize('name', VALUES)
+def test_plain_values_come_back(tmp_path, name, legacy):
+    value = read_checkpoint(save(tmp_path / 'x.pth', VALUES[name], legacy))
+
+    assert value == VALUES[name]
+    assert repr(value) == repr(VALUES[name])
+
+
+@LEGACY
+@pytest.mark.parametrize('name', TENSORS)
+def test_tensors_come_back(tmp_path, name, legacy):
+    value = read_checkpoint(save(tmp_path / 'x.pth', TENSORS[name], legacy))
+    expected = TENSORS[name]
+
+    assert type(value) is type(expected) and value.dtype == expected.dtype
+    assert value.requires_grad == expected.requires_grad
+    if name == 'quantized':
+        value, expected = value.dequantize(), expected.dequantize()
+    assert torch.equal(value.to_dense(), expected.to_dense())
+
+
+@LEGACY
+@pytest.mark.parametrize('array', ARRAYS, ids=lambda a: a.dtype.str)
+def test_arrays_come_back(tmp_path, array, legacy):
+    value = read_checkpoint(save(tmp_path / 'x.pth', array, legacy))
+
+    assert value.dtype.kind == array.dtype.kind
+    assert value.shape == array.shape
+    assert value.tolist() == array.tolist()
+
+
+@LEGACY
+def test_a_log_history_comes_back(tmp_path, legacy):
+    history = HistoryBuffer([1., 2., 6.], [1, 1, 1], max_length=50)
+    loaded = read_checkpoint(save(tmp_path / 'x.pth', history, legacy))
+    loaded.update(7.)
+
+    assert loaded.data[0].tolist() == [1., 2., 6., 7.]
+    assert loaded.max_length == 50
+    assert loaded.statistics('mean', 2) == 6.5
+
+
+@LEGACY
+def test_a_state_dict_comes_back_with_its_metadata(tmp_path, legacy):
+    state = MODEL.state_dict()
+    loaded = read_checkpoint(save(tmp_path / 'x.pth', state, legacy))
+
+    assert type(loaded) is OrderedDict
+    assert loaded._metadata == state._metadata
+    assert loaded._metadata['1']['version'] == 2
+    assert all(torch.equal(loaded[key], state[key]) for key in state)
+
+
+def test_a_buffer_is_read_like_a_file():
+    buffer = io.BytesIO()
+    torch.save(MODEL.state_dict(), buffer)
+    buffer.seek(0)
+
+    assert set(read_checkpoint(buffer)) == set(MODEL.state_dict())
+
+
+def test_tensors_go_where_they_are_asked_to(tmp_path):
+    path = save(tmp_path / 'x.pth', torch.ones(2))
+
+    assert read_checkpoint(path, map_location='meta').is_meta
+
+
+def test_mmengine_reads_local_files_with_it(tmp_path):
+    path = str(save(tmp_path / 'x.pth', VALUES['counter']))
+    unsafe = str(save(tmp_path / 'y.pth', torch.nn.Linear(1, 1)))
+
+    assert CheckpointLoader.load_checkpoint(path) == VALUES['counter']
+    with pytest.raises(UnsafeCheckpointError, match='Linear'):
+        CheckpointLoader.load_checkpoint(unsafe)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    path = tmp_path / 'none.pth'
+    with pytest.raises(FileNotFoundError, match=f'no checkpoint {path}'):
+        read_checkpoint(path)
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    with pytest.raises(FileNotFoundError, match='there is no checkpoint'):
+        read_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize('content', [
+    b'', b'hello, this is text\n', b'\x80\x02', b'PK\x03\x04', b'\x00' * 99,
+    b'version https://git-lfs.github.com/spec/v1\n', b'<html></html>'
+])
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path, content):
+    path = tmp_path / 'x.pth'
+    path.write_bytes(content)
+    with pytest.raises(RuntimeError,
+                       match=f'{path} is no checkpoint, or is damaged'):
+        read_checkpoint(path)
+
+
+@LEGACY
+@pytest.mark.parametrize('share', [0.1, 0.5, 0.9, 0.99])
+def test_a_truncated_file_is_named(tmp_path, legacy, share):
+    path = save(tmp_path / 'x.pth', MODEL.state_dict(), legacy)
+    content = path.read_bytes()
+    path.write_bytes(content[:int(share * len(content))])
+    with pytest.raises(RuntimeError, match='is damaged .download or save it'):
+        read_checkpoint(path)
+
+
+@LEGACY
+def test_flipped_bytes_are_an_error_that_says_so_or_harmless(legacy):
+    buffer = io.BytesIO()
+    torch.save(dict(MODEL.state_dict(), n=np.float64(1), c=Counter('a')),
+               buffer, _use_new_zipfile_serialization=not legacy)
+    content, chance, refused = buffer.getvalue(), random.Random(0), 0
+    for _ in range(300):
+        damaged = bytearray(content)
+        damaged[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        try:
+            read_checkpoint(io.BytesIO(bytes(damaged)))
+        except (RuntimeError, UnsafeCheckpointError) as error:
+            assert 'is damaged' in str(error) or 'was not loaded' in str(error)
+            refused += 1
+
+    assert refused > 20
+
+
+@pytest.mark.parametrize('write', [save_torchscript, save_hidden_torchscript])
+def test_a_torchscript_archive_is_named(tmp_path, write):
+    path = write(tmp_path / 'x.pt')
+    with pytest.raises(RuntimeError, match='TorchScript archive, not a check'):
+        read_checkpoint(path)
+    with pytest.raises(RuntimeError, match='buffer is a TorchScript archive'):
+        read_checkpoint(io.BytesIO(path.read_bytes()))
