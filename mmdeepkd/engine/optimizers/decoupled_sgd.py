@@ -8,7 +8,6 @@ from typing import (
     Mapping,
     Optional,
     Sequence,
-    Set,
     Tuple,
     Union,
 )
@@ -17,28 +16,24 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from .momentum import Gradients, momentum_step
 from .released import check_released_streams, released_step
 from .streams import (
     PLAIN,
     STREAMS,
     buffer_key,
-    check_momentum,
+    check_group,
     gradient_sum,
     merge_by_offset,
 )
-
-Gradients = Sequence[Optional[Tensor]]
-
-# The streams that carry the weight decay.
-_DECAYED = ('task', PLAIN)
 
 
 class DecoupledSGD(Optimizer):
     r"""Momentum SGD over gradient streams.
 
     Every stream :math:`s` has a buffer of its own, and the parameter follows
-    the sum of the buffers (DeepKD, arXiv 2505.15133, Sec. 3.2; DOT,
-    arXiv 2307.08436, Eq. 6-7):
+    the sum of the buffers (DeepKD, arXiv 2505.15133; with the two streams
+    task and distill DOT, arXiv 2307.08436):
 
     .. math::
         v_s \leftarrow (\mu + o_s)\, v_s + (1 - d)\, g_s, \qquad
@@ -105,7 +100,7 @@ class DecoupledSGD(Optimizer):
     def add_param_group(self, param_group: Dict[str, Any]) -> None:
         """Add a group after checking its hyper-parameters."""
         group = {**self.defaults, **param_group}
-        _check_group(group)
+        check_group(group)
         if self.semantics == 'released':
             check_released_streams(group)
         streams = list(self.defaults['offsets'])
@@ -160,26 +155,14 @@ class DecoupledSGD(Optimizer):
             stream_grads = {PLAIN: [p.grad for p in params]}
         grads = self._by_leader(stream_grads, len(params))
         self._check_plain(grads)
-        buckets: Dict[Tuple[Any, ...], List[int]] = {}
-        index = 0
-        for group in self.param_groups:
-            for param in group['params']:
-                if any(g[index] is not None for g in grads.values()):
-                    key = _bucket_key(group, param)
-                    buckets.setdefault(key, []).append(index)
-                index += 1
+        released = self.semantics == 'released' and PLAIN not in grads
+        update = released_step if released else momentum_step
         settings = [g for g in self.param_groups for _ in g['params']]
-        for members in buckets.values():
-            group = settings[members[0]]
-            chosen = [params[i] for i in members]
-            chosen_grads: Dict[str, Gradients] = {
-                name: [g[i] for i in members]
-                for name, g in grads.items()
-            }
-            if self.semantics == 'released' and PLAIN not in grads:
-                released_step(chosen, chosen_grads, group, self.state)
-            else:
-                self._step_bucket(chosen, chosen_grads, group)
+        for members in _buckets(params, settings, grads):
+            update([params[i] for i in members],
+                   {name: [g[i] for i in members]
+                    for name, g in grads.items()},
+                   settings[members[0]], self.state)
 
     def _by_leader(self, stream_grads: Mapping[str, Gradients],
                    length: int) -> Dict[str, Gradients]:
@@ -216,57 +199,6 @@ class DecoupledSGD(Optimizer):
                 f'{"streams" if plain else "a plain loss"} and is now given '
                 f'{"a plain loss" if plain else "streams"}: their momentum '
                 'buffers do not mix; use one of the two during a run.')
-
-    def _step_bucket(self, params: List[Tensor], grads: Dict[str, Gradients],
-                     group: Dict[str, Any]) -> None:
-        """Update parameters that share all hyper-parameters."""
-        known = {id(p) for p in params if self.state.get(p)}
-        updates = []
-        # All buffers first: weight decay reads the pre-update parameter.
-        for stream, values in grads.items():
-            updates.append(
-                self._advance(stream, params, values, group, known))
-        for moved, buffers in updates:
-            if moved:
-                torch._foreach_add_(moved, buffers, alpha=-float(group['lr']))
-
-    def _advance(self, stream: str, params: List[Tensor], values: Gradients,
-                 group: Dict[str, Any],
-                 known: Set[int]) -> Tuple[List[Tensor], List[Tensor]]:
-        """Advance one stream's buffers; return what moves, and by what."""
-        momentum = check_momentum(stream, group)
-        decay = group['weight_decay'] if stream in _DECAYED else 0
-        if decay:
-            filled = [
-                torch.zeros_like(p) if g is None else g
-                for p, g in zip(params, values)
-            ]
-            values = torch._foreach_add(filled, params, alpha=decay)
-        pairs = [(p, g) for p, g in zip(params, values) if g is not None]
-        if momentum == 0:
-            return [p for p, _ in pairs], [g for _, g in pairs]
-        key, dampening = buffer_key(stream), group['dampening']
-        held = [p for p in params if key in self.state[p]]
-        if held:
-            torch._foreach_mul_([self.state[p][key] for p in held], momentum)
-        ema = dampening == 'ema'
-        damped: Tuple[List[Tensor], List[Tensor]] = ([], [])
-        undamped: Tuple[List[Tensor], List[Tensor]] = ([], [])
-        for param, grad in pairs:
-            state = self.state[param]
-            if key not in state:
-                state[key] = torch.zeros_like(param)
-            first = id(param) not in known and not ema
-            side = undamped if first else damped
-            side[0].append(state[key])
-            side[1].append(grad)
-        if undamped[0]:
-            torch._foreach_add_(*undamped)
-        if damped[0]:
-            factor = 1 - momentum if ema else 1 - dampening
-            torch._foreach_add_(*damped, alpha=factor)
-        moved = [p for p in params if key in self.state[p]]
-        return moved, [self.state[p][key] for p in moved]
 
     def __getstate__(self) -> Dict[str, Any]:
         """Return all that a copy or a pickle needs."""
@@ -320,27 +252,19 @@ class DecoupledSGD(Optimizer):
                     if key in buffers else buffer
 
 
-def _bucket_key(group: Dict[str, Any], param: Tensor) -> Tuple[Any, ...]:
-    """Parameters of equal key are updated by the same foreach calls."""
-    return (float(group['lr']), group['momentum'], group['weight_decay'],
-            group['dampening'], tuple(group['offsets'].items()), param.device,
-            param.dtype)
+def _buckets(params: Sequence[Tensor], settings: Sequence[Dict[str, Any]],
+             grads: Mapping[str, Gradients]) -> Iterable[List[int]]:
+    """Group the indices of parameters that can be updated together.
 
-
-def _check_group(group: Dict[str, Any]) -> None:
-    for name in ('lr', 'weight_decay'):
-        if not float(group[name]) >= 0:
-            raise ValueError(
-                f'DecoupledSGD needs {name} >= 0, got {group[name]}.')
-    dampening = group['dampening']
-    if dampening != 'ema' and not (isinstance(dampening, (int, float))
-                                   and 0 <= dampening < 1):
-        raise ValueError("DecoupledSGD's dampening must be in [0, 1) or "
-                         f"'ema', got {dampening!r}.")
-    if 'task' not in group['offsets'] or PLAIN in group['offsets']:
-        raise ValueError(
-            "DecoupledSGD's offsets must name the stream 'task' (it carries "
-            f"the weight decay) and not '{PLAIN}' (its offset is always 0), "
-            f'got {group["offsets"]}.')
-    for stream in group['offsets']:
-        check_momentum(stream, group)
+    ``paramwise_cfg`` makes a group per parameter: foreach over a group would
+    be a loop. Parameters without any gradient are left out.
+    """
+    buckets: Dict[Tuple[Any, ...], List[int]] = {}
+    for i, (param, group) in enumerate(zip(params, settings)):
+        if all(g[i] is None for g in grads.values()):
+            continue
+        key = (float(group['lr']), group['momentum'], group['weight_decay'],
+               group['dampening'], tuple(group['offsets'].items()),
+               param.device, param.dtype)
+        buckets.setdefault(key, []).append(i)
+    return buckets.values()

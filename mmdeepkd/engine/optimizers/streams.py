@@ -36,6 +36,34 @@ def check_momentum(stream: str, group: Mapping[str, Any]) -> float:
     return momentum
 
 
+def check_group(group: Mapping[str, Any]) -> None:
+    """Raise unless the hyper-parameters of a group are in range.
+
+    Args:
+        group: ``lr``, ``momentum``, ``offsets``, ``weight_decay`` and
+            ``dampening``.
+
+    Raises:
+        ValueError: One of them is not.
+    """
+    for name in ('lr', 'weight_decay'):
+        if not float(group[name]) >= 0:
+            raise ValueError(
+                f'DecoupledSGD needs {name} >= 0, got {group[name]}.')
+    dampening = group['dampening']
+    if dampening != 'ema' and not (isinstance(dampening, (int, float))
+                                   and 0 <= dampening < 1):
+        raise ValueError("DecoupledSGD's dampening must be in [0, 1) or "
+                         f"'ema', got {dampening!r}.")
+    if 'task' not in group['offsets'] or PLAIN in group['offsets']:
+        raise ValueError(
+            "DecoupledSGD's offsets must name the stream 'task' (it carries "
+            f"the weight decay) and not '{PLAIN}' (its offset is always 0), "
+            f'got {group["offsets"]}.')
+    for stream in group['offsets']:
+        check_momentum(stream, group)
+
+
 def merge_by_offset(
         names: Sequence[str],
         all_offsets: Sequence[Mapping[str, float]]) -> Dict[str, str]:
