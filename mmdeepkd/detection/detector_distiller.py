@@ -1,0 +1,157 @@
+"""Distillation of the RoI logits of two-stage detectors."""
+from typing import Any, Dict, List, Optional, Union
+
+import torch
+from mmdet.structures import SampleList
+from torch import Tensor, nn
+
+from mmdeepkd.distillers import BaseDistiller, PixelFormat, convert_pixels
+from mmdeepkd.distillers.base_distiller import Losses
+from mmdeepkd.distillers.model_config import ModelConfig
+from mmdeepkd.registry import MODELS
+
+from .pairing import check_classes, check_two_stage, classify_rois, pair_stages
+from .roi_capture import RoICapture, RoISample, as_stages
+
+
+@MODELS.register_module()
+class DetectorDistiller(BaseDistiller):
+    """Two-stage detector with a teacher that classifies the same boxes.
+
+    As in DKD's detection experiments (arXiv 2203.08679, Sec. 4.1) the teacher
+    scores the student's own sampled RoIs, with the student's labels;
+    background is the last class. The student runs once and its loss is
+    untouched: its logits are the ones that loss is computed from. Of the
+    teacher run only backbone, neck and box head, on the student's batch
+    re-normalised to the teacher's pixel format.
+
+    Args:
+        student: Faster, Mask or Cascade R-CNN; see :class:`BaseDistiller`
+            for the forms.
+        teacher: The same, over the same classes.
+        teacher_checkpoint: Path or URL.
+        losses: One distillation loss or a list.
+        task_weight: Weight of the detector's own losses.
+        student_init: ``dict(inherit=['neck', ...])``, or None.
+        data_preprocessor: The student's, if its config has none.
+        init_cfg: The student's, instead of its own.
+        teacher_stage: Stage of a Cascade teacher that teaches every stage of
+            the student. None: stage i teaches stage i.
+
+    Raises:
+        TypeError: A model is no two-stage detector.
+        ValueError: Class counts or stages do not fit.
+
+    Example:
+        >>> model = dict(
+        ...     _delete_=True,
+        ...     type='mmdeepkd.DetectorDistiller',
+        ...     student={{_base_.model}},
+        ...     teacher='mmdet::faster_rcnn/faster-rcnn_r101_fpn_1x_coco.py',
+        ...     teacher_checkpoint='https://...',
+        ...     losses=dict(type='mmdeepkd.DeepKDLoss', base='dkd'))
+    """
+
+    model_scope = 'mmdet'
+
+    def __init__(self,
+                 student: ModelConfig,
+                 teacher: ModelConfig,
+                 teacher_checkpoint: Optional[str],
+                 losses: Union[Dict[str, Any], List[Dict[str, Any]]],
+                 task_weight: float = 1.0,
+                 student_init: Optional[Dict[str, Any]] = None,
+                 data_preprocessor: Optional[Dict[str, Any]] = None,
+                 init_cfg: Optional[Dict[str, Any]] = None,
+                 teacher_stage: Optional[int] = None) -> None:
+        super().__init__(student, teacher, teacher_checkpoint, losses,
+                         task_weight, student_init, data_preprocessor,
+                         init_cfg)
+        check_two_stage(self.student, 'student')
+        check_two_stage(self.teacher, 'teacher')
+        self._num_classes = check_classes(self.student, self.teacher)
+        self._check_topk()
+        heads = [
+            as_stages(m.roi_head.bbox_head)
+            for m in (self.student, self.teacher)
+        ]
+        self._teacher_stages = pair_stages(
+            len(heads[0]), len(heads[1]), teacher_stage)
+        self._pixel_formats = (_pixel_format(self.student),
+                               _pixel_format(self.teacher))
+        self._capture = RoICapture(self.student.roi_head)
+
+    @property
+    def num_logits(self) -> int:
+        """Classes and background."""
+        return self._num_classes + 1
+
+    def loss(self, inputs: Tensor, data_samples: SampleList) -> Losses:
+        """Return the detector's losses and those of the distillation.
+
+        Args:
+            inputs: (N, 3, H, W).
+            data_samples: Annotations of the N images.
+
+        Returns:
+            The student's losses under their own names, and
+            ``<stream>.loss_<method>`` (Cascade: ``..._s0``, ``..._s1``).
+        """
+        with self._capture.recording() as samples:
+            losses = self.student.loss(inputs, data_samples)
+        with torch.no_grad():
+            features = self.teacher.extract_feat(
+                self._teacher_inputs(inputs, data_samples))
+        weights = getattr(self.student.roi_head, 'stage_loss_weights', [1.0])
+        for stage, sample in enumerate(samples):
+            with torch.no_grad():
+                logits_teacher = classify_rois(self.teacher, features,
+                                               sample.rois,
+                                               self._teacher_stages[stage])
+            suffix = f'_s{stage}' if len(self._teacher_stages) > 1 else ''
+            for name, loss in zip(self._loss_names, self.losses):
+                for stream, value in _distil(loss, sample,
+                                             logits_teacher).items():
+                    losses[f'{stream}.{name}{suffix}'] = (
+                        value if weights[stage] == 1 else
+                        weights[stage] * value)
+        return losses
+
+    def _teacher_inputs(self, inputs: Tensor,
+                        data_samples: SampleList) -> Tensor:
+        return convert_pixels(inputs, *self._pixel_formats,
+                              [sample.img_shape for sample in data_samples])
+
+    def _check_topk(self) -> None:
+        for loss in self.losses:
+            topk = getattr(loss, 'topk', None)
+            if topk is not None and topk > self._num_classes:
+                raise ValueError(
+                    f'{type(loss).__name__} has topk={topk}, the detectors '
+                    f'{self._num_classes} non-target classes (background '
+                    f'counts): choose topk from 1 to {self._num_classes}.')
+
+
+def _distil(loss: nn.Module, sample: RoISample,
+            logits_teacher: Tensor) -> Dict[str, Tensor]:
+    if sample.labels is None:
+        # No RoI: mmdet computed no loss, every rank still needs the streams.
+        target = sample.rois.new_zeros(len(sample.logits), dtype=torch.long)
+        return loss(sample.logits, logits_teacher, target)
+    return loss(
+        sample.logits,
+        logits_teacher,
+        sample.labels,
+        weight=sample.label_weights,
+        avg_factor=sample.avg_factor)
+
+
+def _pixel_format(model: nn.Module) -> PixelFormat:
+    """Read the pixel format off a detector's preprocessor."""
+    preprocessor = model.data_preprocessor
+    mean, std = (0.0, ) * 3, (1.0, ) * 3
+    if preprocessor._enable_normalize:
+        mean = tuple(preprocessor.mean.flatten().tolist())
+        std = tuple(preprocessor.std.flatten().tolist())
+    return PixelFormat(mean, std, preprocessor._channel_conversion,
+                       preprocessor.pad_value, preprocessor.pad_size_divisor)

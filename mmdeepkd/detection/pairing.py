@@ -1,0 +1,117 @@
+"""Which head of the teacher teaches which head of the student."""
+from typing import List, Optional
+
+from mmengine.model import ImgDataPreprocessor
+from torch import Tensor, nn
+
+from .roi_capture import as_stages
+
+
+def check_two_stage(model: nn.Module, role: str) -> None:
+    """Raise unless a model classifies RoIs of images with a softmax.
+
+    Args:
+        model: Student or teacher.
+        role: ``'student'`` or ``'teacher'``.
+
+    Raises:
+        TypeError: It has no RoI head with a box head, or its preprocessor
+            has no pixel format.
+        ValueError: Its box head has sigmoid or custom logits.
+    """
+    roi_head = getattr(model, 'roi_head', None)
+    if getattr(roi_head, 'bbox_head', None) is None:
+        raise TypeError(
+            'DetectorDistiller distils the RoI logits of two-stage detectors '
+            f'(Faster, Mask and Cascade R-CNN); the {role} '
+            f'{type(model).__name__} has none.')
+    if not isinstance(model.data_preprocessor, ImgDataPreprocessor):
+        raise TypeError(
+            f'the {role} has a {type(model.data_preprocessor).__name__}, '
+            'which says nothing of mean, std and channel order: give its '
+            "config data_preprocessor=dict(type='mmdet.DetDataPreprocessor', "
+            '...).')
+    for head in as_stages(roi_head.bbox_head):
+        loss = head.loss_cls
+        if getattr(loss, 'use_sigmoid', False) or getattr(
+                loss, 'custom_cls_channels', False):
+            raise ValueError(
+                f'the box head of the {role} trains sigmoid or custom logits '
+                f'({type(loss).__name__}); the distillation losses are '
+                'defined for softmax logits: use a softmax cross entropy '
+                'as loss_cls.')
+
+
+def check_classes(student: nn.Module, teacher: nn.Module) -> int:
+    """Return the number of classes, without background.
+
+    Args:
+        student: Two-stage detector.
+        teacher: Two-stage detector.
+
+    Raises:
+        ValueError: The two differ.
+    """
+    counts = [
+        as_stages(model.roi_head.bbox_head)[0].num_classes
+        for model in (student, teacher)
+    ]
+    if counts[0] != counts[1]:
+        raise ValueError(
+            f'the student has {counts[0]} classes, the teacher {counts[1]}: '
+            'set roi_head.bbox_head.num_classes of both configs to that of '
+            'the dataset, and train the teacher on the same classes.')
+    return int(counts[0])
+
+
+def pair_stages(num_student: int, num_teacher: int,
+                teacher_stage: Optional[int]) -> List[int]:
+    """Return the teacher's stage for each stage of the student.
+
+    Stage i learns from stage i of a Cascade teacher, or from the one head of
+    a Faster teacher; a Faster student from stage 0 of a Cascade teacher,
+    whose boxes are RPN proposals too.
+
+    Args:
+        num_student: Stages of the student.
+        num_teacher: Stages of the teacher.
+        teacher_stage: One stage for all instead.
+
+    Raises:
+        ValueError: The stage does not exist, or the counts cannot be paired.
+    """
+    if teacher_stage is not None:
+        if not 0 <= teacher_stage < num_teacher:
+            raise ValueError(
+                f'teacher_stage={teacher_stage} does not exist: the teacher '
+                f'has {num_teacher} stage(s), counted from 0.')
+        return [teacher_stage] * num_student
+    if num_teacher == 1:
+        return [0] * num_student
+    if num_student > num_teacher:
+        raise ValueError(
+            f'the student has {num_student} stages, the teacher '
+            f'{num_teacher}: set teacher_stage to the one that teaches all.')
+    return list(range(num_student))
+
+
+def classify_rois(model: nn.Module, features: List[Tensor], rois: Tensor,
+                  stage: int) -> Tensor:
+    """Return the logits a two-stage detector gives to boxes.
+
+    Args:
+        model: The detector.
+        features: Its feature maps.
+        rois: (R, 5): index of the image, then x1, y1, x2, y2.
+        stage: Stage of the RoI head.
+
+    Returns:
+        (R, C), background last.
+    """
+    roi_head = model.roi_head
+    extractor = as_stages(roi_head.bbox_roi_extractor)[stage]
+    roi_features = extractor(features[:extractor.num_inputs], rois)
+    if roi_head.with_shared_head:
+        roi_features = roi_head.shared_head(roi_features)
+    logits: Tensor = as_stages(roi_head.bbox_head)[stage](roi_features)[0]
+    return logits

@@ -1,0 +1,8 @@
+"""The task-independent half of a distiller."""
+from .base_distiller import BaseDistiller
+from .model_config import resolve_model_config
+from .pixels import PixelFormat, convert_pixels
+
+__all__ = [
+    'BaseDistiller', 'PixelFormat', 'convert_pixels', 'resolve_model_config'
+]

@@ -1,0 +1,242 @@
+"""What every distiller does, whatever the task."""
+from abc import abstractmethod
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+
+from mmengine.config import ConfigDict
+from mmengine.logging import MMLogger
+from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
+from torch import Tensor, nn
+
+from mmdeepkd.registry import MODELS
+
+from .model_config import ModelConfig, resolve_model_config
+from .student_init import inherit_parts, parse_student_init
+from .teacher import build_teacher
+
+Losses = Dict[str, Union[Tensor, List[Tensor]]]
+
+
+class BaseDistiller(BaseModel):
+    """A student with a frozen teacher and distillation losses.
+
+    The distiller *is* the student to everyone else: it registers the
+    student's children as its own, so parameter names, ``paramwise_cfg`` keys,
+    checkpoints and predictions are the plain student's. The teacher is in
+    none of them.
+
+    Its ``parse_losses`` returns the total with an attribute ``streams``,
+    ``{stream: scalar}``: MMEngine's own OptimWrapper trains on the total,
+    ``DeepKDOptimWrapper`` on the streams.
+
+    Args:
+        student: Model dict, config path or ``package::path``.
+        teacher: The same, for the teacher.
+        teacher_checkpoint: Path or URL of the teacher's weights; every tensor
+            must match.
+        losses: One distillation loss config or a list.
+        task_weight: Weight of the student's own losses.
+        student_init: ``dict(inherit=[...], strict=True)``: parts the student
+            takes over from the teacher. None: only its own initialisation.
+        data_preprocessor: The student's, if its config has none (MMEngine
+            passes the one of the top level).
+        init_cfg: Initialisation of the student, instead of its own.
+
+    Raises:
+        ValueError: An argument is missing or contradicts another.
+        RuntimeError: The teacher's checkpoint does not match.
+    """
+
+    #: Scope in which student and teacher are built.
+    model_scope: str
+    #: Set by PlainCheckpointHook.
+    plain_checkpoints = False
+
+    def __init__(self,
+                 student: ModelConfig,
+                 teacher: ModelConfig,
+                 teacher_checkpoint: Optional[str],
+                 losses: Union[Dict[str, Any], List[Dict[str, Any]]],
+                 task_weight: float = 1.0,
+                 student_init: Optional[Dict[str, Any]] = None,
+                 data_preprocessor: Optional[Dict[str, Any]] = None,
+                 init_cfg: Optional[Dict[str, Any]] = None) -> None:
+        super().__init__()
+        if not task_weight >= 0:
+            raise ValueError(f'task_weight must be >= 0, got {task_weight}.')
+        self.task_weight = task_weight
+        self._warned = False
+        self._inherit, self._strict_inherit = parse_student_init(student_init)
+        config = resolve_model_config(student, 'student')
+        if data_preprocessor is not None:
+            config.setdefault('data_preprocessor', data_preprocessor)
+        if init_cfg is not None:
+            config['init_cfg'] = init_cfg
+        self._adopt(self._build(config))
+        self._teacher = build_teacher(
+            resolve_model_config(teacher, 'teacher'), teacher_checkpoint,
+            self._build)
+        self.losses = nn.ModuleList(_build_loss(c) for c in _as_list(losses))
+        self._loss_names = _name_losses(self.losses)
+
+    @property
+    def teacher(self) -> nn.Module:
+        """The frozen teacher; not a submodule."""
+        return self._teacher.module
+
+    @property
+    @abstractmethod
+    def num_logits(self) -> int:
+        """Number of columns of the logits that are distilled."""
+
+    @abstractmethod
+    def loss(self, inputs: Tensor, data_samples: Any) -> Losses:
+        """Return the losses of the student and of the distillation.
+
+        Args:
+            inputs: (N, C, H, W), from the student's preprocessor.
+            data_samples: The annotations.
+        """
+
+    def forward(self,
+                inputs: Tensor,
+                data_samples: Any = None,
+                mode: str = 'tensor') -> Any:
+        """Distil in mode 'loss'; in other modes be the student.
+
+        Args:
+            inputs: (N, C, H, W).
+            data_samples: Annotations.
+            mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
+        """
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        return self.student(inputs, data_samples, mode=mode)
+
+    def parse_losses(
+            self, losses: Losses) -> Tuple[Tensor, Dict[str, Tensor]]:
+        """Sum the losses, in total and by stream.
+
+        A loss belongs to the stream before the first dot of its name if a
+        distillation loss declares it, else to ``task``; names without 'loss'
+        are only logged, as in MMEngine.
+
+        Args:
+            losses: What :meth:`loss` returned.
+
+        Returns:
+            The total, whose attribute ``streams`` is ``{stream: scalar}``,
+            and the values to log.
+        """
+        self._warn_of_pickled_state()
+        declared = {s for loss in self.losses for s in loss.streams}
+        stream_of = {}
+        for name in losses:
+            stream = name.split('.')[0]
+            stream_of[name] = stream if stream in declared else 'task'
+        if self.task_weight != 1:
+            losses = {
+                name: _weighted(value, self.task_weight)
+                if stream_of[name] == 'task' and 'loss' in name else value
+                for name, value in losses.items()
+            }
+        total, log_vars = super().parse_losses(losses)
+        streams: Dict[str, Tensor] = {}
+        for name, stream in stream_of.items():
+            if 'loss' in name:
+                value = log_vars[name]
+                streams[stream] = value if stream not in streams else (
+                    streams[stream] + value)
+        total.streams = streams
+        return total, log_vars
+
+    def init_weights(self) -> None:
+        """Initialise the student, then let it inherit the chosen parts."""
+        self.student.init_weights()
+        if self._inherit:
+            inherit_parts(self.student, self.teacher, self._inherit,
+                          self._strict_inherit)
+
+    def train(self, mode: bool = True) -> 'BaseDistiller':
+        """Switch the student (its own rules apply), never the teacher.
+
+        Args:
+            mode: Training or evaluation.
+        """
+        super().train(mode)
+        self.student.train(mode)
+        return self
+
+    def _adopt(self, student: nn.Module) -> None:
+        """Register the student's children as one's own."""
+        # Not a child itself: names would get the prefix 'student.'.
+        object.__setattr__(self, 'student', student)
+        taken = set(dict(student.named_children())) & {'losses', 'distill'}
+        if taken:
+            raise ValueError(f'the student has children named {taken}, names '
+                             'the distiller needs for itself: rename them.')
+        for name, child in student.named_children():
+            self.add_module(name, child)
+        # The same dict objects, so that both see a parameter replaced.
+        self._parameters = student._parameters
+        self._buffers = student._buffers
+
+    def _build(self, config: ConfigDict) -> nn.Module:
+        with DefaultScope.overwrite_default_scope(self.model_scope):
+            return MODELS.build(config)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor],
+               recurse: bool = True) -> 'BaseDistiller':
+        """Move the teacher along (``to``, ``cuda``, ``half``, ...)."""
+        super()._apply(fn, recurse)
+        if hasattr(self, '_teacher'):
+            self.teacher._apply(fn, recurse)
+        return self
+
+    def _set_device(self, device: Any) -> None:
+        super()._set_device(device)
+        self.teacher._set_device(device)
+
+    def _warn_of_pickled_state(self) -> None:
+        if self.plain_checkpoints or self._warned:
+            return
+        self._warned = True
+        MMLogger.get_current_instance().warning(
+            'PlainCheckpointHook is not in use: plain mmdet cannot open the '
+            'checkpoints of this run with the safe default of torch >= 2.6; '
+            "set runner_type='mmdeepkd.DistillRunner' in the config.")
+
+
+def _as_list(losses: Any) -> List[Any]:
+    losses = losses if isinstance(losses, (list, tuple)) else [losses]
+    if not losses:
+        raise ValueError('losses is empty: name at least one distillation '
+                         'loss, or train the student without a distiller.')
+    return list(losses)
+
+
+def _build_loss(config: Any) -> nn.Module:
+    loss = MODELS.build(config)
+    if not getattr(loss, 'streams', None):
+        raise TypeError(
+            f'{type(loss).__name__} is no distillation loss: it must name its '
+            'gradient streams in a class attribute `streams`, as '
+            'mmdeepkd.KDLoss does.')
+    return loss
+
+
+def _name_losses(losses: nn.ModuleList) -> List[str]:
+    """Return ``loss_<method>`` of each; a repeated one gets ``_1``, ..."""
+    names: List[str] = []
+    methods = [loss.method for loss in losses]
+    for i, method in enumerate(methods):
+        repeat = methods[:i].count(method)
+        names.append(f'loss_{method}' + (f'_{repeat}' if repeat else ''))
+    return names
+
+
+def _weighted(value: Union[Tensor, List[Tensor]],
+              weight: float) -> Union[Tensor, List[Tensor]]:
+    if isinstance(value, (list, tuple)):
+        return [weight * v for v in value]
+    return weight * value

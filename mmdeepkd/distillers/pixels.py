@@ -1,0 +1,66 @@
+"""One batch in the pixel format of another model."""
+from typing import NamedTuple, Sequence, Tuple
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class PixelFormat(NamedTuple):
+    """How a model's preprocessor turns an image into its input.
+
+    Args:
+        mean: Subtracted per channel.
+        std: Divided by per channel.
+        flipped: Whether the channel order of the loaded image is reversed.
+        pad_value: Value of padded pixels, after normalisation.
+        divisor: Height and width of a batch are multiples of it.
+    """
+
+    mean: Tuple[float, ...]
+    std: Tuple[float, ...]
+    flipped: bool
+    pad_value: float
+    divisor: int
+
+
+def convert_pixels(inputs: Tensor, source: PixelFormat, target: PixelFormat,
+                   shapes: Sequence[Tuple[int, int]]) -> Tensor:
+    """Re-normalise a padded batch from one model's format to another's.
+
+    Args:
+        inputs: (N, C, H, W), in the source format.
+        source: Format of the inputs.
+        target: Wanted format.
+        shapes: (height, width) of each image before padding.
+
+    Returns:
+        (N, C, H', W') in the target format: the same pixels, the padding at
+        the target's pad value; H' and W' are H and W rounded up to the
+        target's divisor. The input itself where the formats agree.
+    """
+    height, width = inputs.shape[-2:]
+    grow = (-width % target.divisor, -height % target.divisor)
+    # On numbers, not tensors: comparing tensors would make a GPU wait.
+    same = source[:3] == target[:3]
+    if same and source.pad_value == target.pad_value and not any(grow):
+        return inputs
+    if not same:
+        inputs = _renormalise(inputs, source, target)
+    outputs = F.pad(inputs, (0, grow[0], 0, grow[1]))
+    if same:
+        outputs = outputs.clone()
+    for image, (valid_height, valid_width) in zip(outputs, shapes):
+        image[:, valid_height:] = target.pad_value
+        image[:, :, valid_width:] = target.pad_value
+    return outputs
+
+
+def _renormalise(inputs: Tensor, source: PixelFormat,
+                 target: PixelFormat) -> Tensor:
+    mean, std, new_mean, new_std = (
+        inputs.new_tensor(values).view(-1, 1, 1)
+        for values in (source.mean, source.std, target.mean, target.std))
+    pixels = inputs * std + mean
+    if source.flipped != target.flipped:
+        pixels = pixels.flip(1)
+    return (pixels - new_mean) / new_std

@@ -1,0 +1,113 @@
+"""The teacher: frozen, in eval mode, strictly loaded, never saved."""
+from typing import Any, Callable, Dict, List
+
+import torch
+from mmengine.config import ConfigDict
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import nn
+
+import mmdeepkd.checkpoints  # noqa: F401  (MMEngine reads files safely)
+
+
+class TeacherHolder:
+    """Keeps the teacher out of its owner's module tree.
+
+    A module assigned to an ``nn.Module`` lands in its parameters, state_dict,
+    DDP and EMA copies. The holder is a plain object, and its deep copy is
+    itself: all copies of a distiller share one teacher.
+
+    Args:
+        module: The loaded teacher.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module.eval().requires_grad_(False)
+
+    def __deepcopy__(self, memo: Dict[int, Any]) -> 'TeacherHolder':
+        return self
+
+
+def build_teacher(config: ConfigDict, checkpoint: Any,
+                  build: Callable[[ConfigDict], nn.Module]) -> TeacherHolder:
+    """Build the teacher and load its weights, every tensor of them.
+
+    Args:
+        config: Model config of the teacher.
+        checkpoint: Path or URL, as MMEngine's loader takes them.
+        build: Builds a model from its config.
+
+    Returns:
+        The holder of the frozen teacher.
+
+    Raises:
+        ValueError: No checkpoint is given.
+        FileNotFoundError: The file is not there.
+        RuntimeError: Its tensors are not those of the teacher.
+    """
+    if not checkpoint:
+        raise ValueError(
+            'teacher_checkpoint is not set: a distiller needs the trained '
+            'weights of its teacher; set model.teacher_checkpoint to a path '
+            'or URL.')
+    # Constructors draw random weights: the student must not notice.
+    with torch.random.fork_rng(devices=[]):
+        teacher = build(config)
+    load_strictly(teacher, str(checkpoint))
+    return TeacherHolder(teacher)
+
+
+def load_strictly(module: nn.Module, checkpoint: str) -> None:
+    """Load a checkpoint whose tensors must be exactly the module's.
+
+    Args:
+        module: The module; changed in place.
+        checkpoint: Path or URL.
+
+    Raises:
+        FileNotFoundError: The file is not there.
+        RuntimeError: A tensor is missing, unexpected or of another shape.
+    """
+    try:
+        loaded = CheckpointLoader.load_checkpoint(
+            checkpoint, map_location='cpu')
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f'the teacher checkpoint {checkpoint} is not there: train the '
+            'teacher first, or set model.teacher_checkpoint to its path or '
+            'URL.') from error
+    if not isinstance(loaded, dict):
+        raise RuntimeError(
+            f'the teacher checkpoint {checkpoint} holds a '
+            f'{type(loaded).__name__}, not a dict of tensors.')
+    state = loaded.get('state_dict', loaded)
+    state = {
+        key[len('module.'):] if key.startswith('module.') else key: value
+        for key, value in state.items()
+    }
+    own = module.state_dict()
+    wrong = [
+        f'{key} is {tuple(state[key].shape)} in the file and '
+        f'{tuple(own[key].shape)} in the teacher' for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    fitting = {
+        key: value
+        for key, value in state.items()
+        if key not in own or value.shape == own[key].shape
+    }
+    keys = module.load_state_dict(fitting, strict=False)
+    missing = [key for key in keys.missing_keys if key not in state]
+    if wrong or missing or keys.unexpected_keys:
+        raise RuntimeError(
+            f'the teacher checkpoint {checkpoint} does not match the teacher '
+            f'({len(own)} tensors): {_few(missing, "missing")}; '
+            f'{_few(keys.unexpected_keys, "unexpected")}; '
+            f'{_few(wrong, "of another shape")}. Give the checkpoint that was '
+            'trained with the teacher config.')
+
+
+def _few(names: List[str], what: str) -> str:
+    if not names:
+        return f'0 {what}'
+    shown = ', '.join(names[:3]) + (', ...' if len(names) > 3 else '')
+    return f'{len(names)} {what} ({shown})'

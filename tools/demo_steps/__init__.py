@@ -1,0 +1,1 @@
+"""The steps of tools/demo.py: train, read the metrics, draw."""

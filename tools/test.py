@@ -1,0 +1,44 @@
+"""Evaluate a checkpoint; of a distillation config, its student alone."""
+import argparse
+
+from common import (
+    add_common_arguments,
+    build_runner,
+    check_datasets,
+    load_config,
+)
+
+from mmdeepkd.distillers import resolve_model_config
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint to evaluate')
+    add_common_arguments(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Evaluate."""
+    args = parse_args()
+    cfg = load_config(args)
+    # The checkpoint is the student's: no teacher needs to be loaded.
+    if 'student' in cfg.model:
+        cfg.model = resolve_model_config(cfg.model.student, 'student')
+        hooks = cfg.get('default_hooks', {})
+        for name in [n for n, h in hooks.items() if _is_ours(h)]:
+            hooks.pop(name)
+    cfg.load_from = args.checkpoint
+    check_datasets(cfg, ['test_dataloader'])
+    build_runner(cfg).test()
+
+
+def _is_ours(hook: object) -> bool:
+    return isinstance(hook, dict) and str(
+        hook.get('type', '')).startswith('mmdeepkd.')
+
+
+if __name__ == '__main__':
+    main()
