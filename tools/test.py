@@ -27,17 +27,9 @@ def main() -> None:
     # The checkpoint is the student's: no teacher needs to be loaded.
     if 'student' in cfg.model:
         cfg.model = resolve_model_config(cfg.model.student, 'student')
-        hooks = cfg.get('default_hooks', {})
-        for name in [n for n, h in hooks.items() if _is_ours(h)]:
-            hooks.pop(name)
     cfg.load_from = args.checkpoint
     check_datasets(cfg, ['test_dataloader'])
     build_runner(cfg).test()
-
-
-def _is_ours(hook: object) -> bool:
-    return isinstance(hook, dict) and str(
-        hook.get('type', '')).startswith('mmdeepkd.')
 
 
 if __name__ == '__main__':

@@ -11,7 +11,7 @@ from tests.helpers.processes import ROOT, free_port, run_command, run_tool
 DETERMINISTIC = """
 model['student']['backbone'] = dict(norm_eval=True)
 train_dataloader['batch_size'] = 1
-optim_wrapper = dict(optimizer=dict(lr=0.01))
+optim_wrapper = dict(delta=0.05, optimizer=dict(lr=0.01))
 param_scheduler = []
 """
 ACCUMULATE = "optim_wrapper['accumulative_counts'] = 2\n"

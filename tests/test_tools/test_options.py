@@ -101,8 +101,6 @@ def test_evaluation_is_of_the_student(tool):
 
     assert cfg.load_from == 'net.pth'
     assert cfg.model == Config.fromfile(BASELINE).model
-    assert 'topk' not in cfg.default_hooks
-    assert 'checkpoint' in cfg.default_hooks
 
 
 def test_evaluation_of_a_plain_config(tool):

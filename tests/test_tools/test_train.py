@@ -82,7 +82,8 @@ def test_a_run_logs_every_stream_and_the_schedule_of_k(trained):
                 'non_target.loss_deepkd', 'topk', 'grad_norm'} < set(row)
         total = sum(v for k, v in row.items() if 'loss' in k and k != 'loss')
         assert row['loss'] == pytest.approx(total, rel=1e-4)
-    assert [row['topk'] for row in rows] == [1, 1, 10, 10]
+    topk = [row['topk'] for row in rows]
+    assert topk[0] == topk[1] < topk[2] == topk[3] == 10
 
 
 def distiller_boxes(config, checkpoint, image):
