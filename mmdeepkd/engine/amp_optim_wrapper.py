@@ -11,6 +11,9 @@ from mmdeepkd.registry import OPTIM_WRAPPERS
 from .gradients import Gradients
 from .optim_wrapper import DeepKDOptimWrapper
 
+# torch < 2.3 has a gradient scaler for CUDA only.
+_SCALES_ON_CPU = hasattr(torch.amp, 'GradScaler')
+
 _DTYPES = dict(float16=torch.float16, bfloat16=torch.bfloat16)
 
 
@@ -36,7 +39,8 @@ class AmpDeepKDOptimWrapper(DeepKDOptimWrapper):
             and bfloat16 elsewhere.
 
     Raises:
-        ValueError: The dtype is neither of the two.
+        ValueError: The dtype is neither of the two, or float16 on the CPU
+            with torch < 2.3.
         TypeError: loss_scale is of another type.
     """
 
@@ -118,6 +122,10 @@ def _resolve_dtype(dtype: Union[None, str, torch.dtype],
     if resolved not in _DTYPES.values():
         raise ValueError("AmpDeepKDOptimWrapper's dtype must be 'float16' or "
                          f"'bfloat16', got {dtype!r}.")
+    if resolved is torch.float16 and device == 'cpu' and not _SCALES_ON_CPU:
+        raise ValueError(
+            'float16 on the CPU needs torch >= 2.3 (there is no gradient '
+            "scaler for it before): use dtype='bfloat16'.")
     return resolved  # type: ignore[return-value]
 
 
@@ -132,7 +140,6 @@ def _build_scaler(device: str, loss_scale: Union[str, float, Dict[str, Any]],
     else:
         raise TypeError("loss_scale must be 'dynamic', a number or a dict of "
                         f"GradScaler's arguments, got {loss_scale!r}.")
-    if hasattr(torch.amp, 'GradScaler'):
+    if _SCALES_ON_CPU:
         return torch.amp.GradScaler(device, enabled=enabled, **settings)
-    # torch < 2.3 scales on CUDA only.
     return torch.cuda.amp.GradScaler(enabled=enabled, **settings)

@@ -5,7 +5,11 @@ import pytest
 import torch
 from torch.optim import SGD
 
-from mmdeepkd.engine import AmpDeepKDOptimWrapper, DeepKDOptimWrapper
+from mmdeepkd.engine import (
+    AmpDeepKDOptimWrapper,
+    DeepKDOptimWrapper,
+    amp_optim_wrapper,
+)
 from tests.helpers.toys import (
     STREAMS,
     difference,
@@ -222,3 +226,10 @@ def test_another_dtype_is_refused(dtype):
 def test_another_loss_scale_is_refused(scale):
     with pytest.raises(TypeError, match="must be 'dynamic', a number or a d"):
         wrap(toy_net(), loss_scale=scale)
+
+
+def test_float16_without_a_scaler_for_the_cpu_is_refused(monkeypatch):
+    monkeypatch.setattr(amp_optim_wrapper, '_SCALES_ON_CPU', False)
+
+    with pytest.raises(ValueError, match="use dtype='bfloat16'"):
+        wrap(toy_net(dtype=torch.float), dtype='float16')
