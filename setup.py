@@ -24,7 +24,7 @@ setup(
     python_requires='>=3.8',
     install_requires=['torch>=2.1', 'mmengine>=0.10,<1', 'numpy>=1.22'],
     extras_require={
-        'det': ['mmdet>=3.0,<4', 'mmcv>=2.0,<2.2', 'pycocotools>=2.0'],
+        'det': ['mmdet>=3.3,<4', 'mmcv>=2.0,<2.2', 'pycocotools>=2.0'],
         'cls': ['mmpretrain>=1.0,<2'],
         'digits': ['scikit-learn>=1.0'],
     },

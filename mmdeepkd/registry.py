@@ -6,7 +6,6 @@ scope; MMEngine then imports this module and the locations listed here.
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
-from mmengine.registry import OPTIMIZERS as MMENGINE_OPTIMIZERS
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import Registry
 
@@ -15,11 +14,6 @@ MODELS = Registry(
     parent=MMENGINE_MODELS,
     scope='mmdeepkd',
     locations=['mmdeepkd.losses', 'mmdeepkd.detection'])
-OPTIMIZERS = Registry(
-    'optimizer',
-    parent=MMENGINE_OPTIMIZERS,
-    scope='mmdeepkd',
-    locations=['mmdeepkd.engine'])
 OPTIM_WRAPPERS = Registry(
     'optim_wrapper',
     parent=MMENGINE_OPTIM_WRAPPERS,

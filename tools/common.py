@@ -58,7 +58,8 @@ def check_datasets(cfg: Config, loaders: List[str]) -> None:
 
 def _dataset_paths(dataset: Any, key: str) -> Iterator[Tuple[str, str]]:
     """Yield (config key, path) of what a dataset, or those in it, reads."""
-    if not isinstance(dataset, dict):
+    # A file backend may map these paths to somewhere else.
+    if not isinstance(dataset, dict) or dataset.get('backend_args'):
         return
     root = dataset.get('data_root') or ''
     if root:
@@ -66,6 +67,8 @@ def _dataset_paths(dataset: Any, key: str) -> Iterator[Tuple[str, str]]:
     annotations = dataset.get('ann_file')
     if isinstance(annotations, str) and annotations:
         yield f'{key}.ann_file', os.path.join(root, annotations)
+    for name, folder in (dataset.get('data_prefix') or {}).items():
+        yield f'{key}.data_prefix.{name}', os.path.join(root, folder)
     yield from _dataset_paths(dataset.get('dataset'), f'{key}.dataset')
     for i, inner in enumerate(dataset.get('datasets') or []):
         yield from _dataset_paths(inner, f'{key}.datasets.{i}')

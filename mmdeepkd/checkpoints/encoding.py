@@ -4,7 +4,6 @@ MMEngine saves its log histories and schedulers as Python objects, so that
 ``torch.load`` on its safe default refuses the file. Encoded, the same
 content is data that any program may read.
 """
-from collections import Counter
 from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
@@ -65,13 +64,13 @@ def _encode(value: Any, place: str, unknown: List[str]) -> Any:
             'counts': _encode_array(np.asarray(counts)),
             'max_length': value.max_length,
         }
-    if isinstance(value, Counter):
-        return {_MARK: 'Counter', 'items': [list(i) for i in value.items()]}
     if isinstance(value, np.generic) and type(value.item()) in _PLAIN:
         return value.item()
     if type(value) is np.ndarray and value.dtype.kind in _ARRAY_KINDS:
         return {_MARK: 'ndarray', **_encode_array(value)}
     if isinstance(value, dict):
+        # A Counter (MultiStepLR's milestones) too: as a dict it serves the
+        # scheduler as well, also where nothing decodes it.
         encoded = {
             k.item() if isinstance(k, np.generic) else k: _encode(
                 v, f'{place}.{k}', unknown)
@@ -119,6 +118,5 @@ def _decode_history(fields: Dict[str, Any]) -> HistoryBuffer:
 
 _DECODERS: Dict[str, Callable[[Dict[str, Any]], Any]] = {
     'HistoryBuffer': _decode_history,
-    'Counter': lambda fields: Counter(dict(map(tuple, fields['items']))),
     'ndarray': _decode_array,
 }

@@ -1,4 +1,5 @@
 """MMEngine's checkpoint loader for local files, through the safe reader."""
+from pathlib import Path
 from typing import Any
 
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -17,4 +18,4 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     Returns:
         What :func:`read_checkpoint` returns.
     """
-    return read_checkpoint(filename, map_location)
+    return read_checkpoint(Path(filename).expanduser(), map_location)

@@ -1,10 +1,15 @@
 """Which head of the teacher teaches which head of the student."""
 from typing import List, Optional
 
+from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor, nn
 
 from .roi_capture import as_stages
+
+# How the RoI heads classify that `classify_rois` can stand in for.
+_PLAIN_FORWARDS = (StandardRoIHead._bbox_forward,
+                   CascadeRoIHead._bbox_forward)
 
 
 def check_two_stage(model: nn.Module, role: str) -> None:
@@ -15,8 +20,9 @@ def check_two_stage(model: nn.Module, role: str) -> None:
         role: ``'student'`` or ``'teacher'``.
 
     Raises:
-        TypeError: It has no RoI head with a box head, or its preprocessor
-            has no pixel format.
+        TypeError: It has no RoI head with a box head, or one that
+            classifies in another way, or its preprocessor has no pixel
+            format.
         ValueError: Its box head has sigmoid or custom logits.
     """
     roi_head = getattr(model, 'roi_head', None)
@@ -31,6 +37,12 @@ def check_two_stage(model: nn.Module, role: str) -> None:
             'which says nothing of mean, std and channel order: give its '
             "config data_preprocessor=dict(type='mmdet.DetDataPreprocessor', "
             '...).')
+    if type(roi_head)._bbox_forward not in _PLAIN_FORWARDS:
+        raise TypeError(
+            f'the {role} has a {type(roi_head).__name__}, whose logits depend '
+            'on more than the features of a RoI (a second branch, a semantic '
+            'map): use a StandardRoIHead or CascadeRoIHead, or a head that '
+            'classifies as they do.')
     for head in as_stages(roi_head.bbox_head):
         loss = head.loss_cls
         if getattr(loss, 'use_sigmoid', False) or getattr(

@@ -74,6 +74,13 @@ class RoICapture:
     def _on_loss(self, module: nn.Module, args: Tuple[Any, ...],
                  kwargs: Dict[str, Any]) -> None:
         if self._active:
+            if len(args) < 3 or 'avg_factor' not in kwargs:
+                raise TypeError(
+                    'DetectorDistiller reads the labels where the box head '
+                    'calls loss_cls(logits, labels, label_weights, '
+                    'avg_factor=...), and the head of this student calls '
+                    f'{type(module).__name__} in another way: let it call as '
+                    "mmdet's BBoxHead does.")
             sample = self._samples[-1]
             _, sample.labels, sample.label_weights = args[:3]
             sample.avg_factor = kwargs['avg_factor']

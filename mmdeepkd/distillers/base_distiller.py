@@ -47,7 +47,7 @@ class BaseDistiller(BaseModel):
         RuntimeError: The teacher's checkpoint does not match.
     """
 
-    #: Scope in which student and teacher are built.
+    #: Scope of student and teacher, where the run's config sets none.
     model_scope: str
     #: Set by PlainCheckpointHook.
     plain_checkpoints = False
@@ -182,20 +182,26 @@ class BaseDistiller(BaseModel):
         self._buffers = student._buffers
 
     def _build(self, config: ConfigDict) -> nn.Module:
-        with DefaultScope.overwrite_default_scope(self.model_scope):
+        # In a run the scope of its config, which may be a project's own.
+        current = DefaultScope.get_current_instance()
+        scope = None if current is None else current.scope_name
+        if scope in (None, 'mmengine', 'mmdeepkd'):
+            scope = self.model_scope
+        with DefaultScope.overwrite_default_scope(scope):
             return MODELS.build(config)
 
     def _apply(self, fn: Callable[[Tensor], Tensor],
                recurse: bool = True) -> 'BaseDistiller':
         """Move the teacher along (``to``, ``cuda``, ``half``, ...)."""
         super()._apply(fn, recurse)
-        if hasattr(self, '_teacher'):
+        if self._teacher.owned:
             self.teacher._apply(fn, recurse)
         return self
 
     def _set_device(self, device: Any) -> None:
         super()._set_device(device)
-        self.teacher._set_device(device)
+        if self._teacher.owned:
+            self.teacher._set_device(device)
 
     def _warn_of_pickled_state(self) -> None:
         if self.plain_checkpoints or self._warned:

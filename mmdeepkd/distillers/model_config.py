@@ -38,6 +38,9 @@ def resolve_model_config(config: ModelConfig, role: str) -> ConfigDict:
     if 'data_preprocessor' in loaded:
         # mmpretrain keeps it beside the model; its Runner moves it in.
         model.setdefault('data_preprocessor', loaded.data_preprocessor)
+    if 'default_scope' in loaded:
+        # Its types are named from there, whatever the scope of the run.
+        model.setdefault('_scope_', loaded.default_scope)
     if 'student' in model:
         return resolve_model_config(model.student, role)
     return ConfigDict(copy.deepcopy(model))
@@ -51,6 +54,7 @@ def _load(path: str, role: str) -> Config:
                 f'the {role} config {path} needs the package {package}: '
                 f'install it with `pip install {package}`.')
         return get_config(path)
+    path = str(Path(path).expanduser())
     if not Path(path).is_file():
         raise FileNotFoundError(
             f'there is no {role} config {path} (relative to '

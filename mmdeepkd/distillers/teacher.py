@@ -1,10 +1,12 @@
 """The teacher: frozen, in eval mode, strictly loaded, never saved."""
+from collections import OrderedDict
 from typing import Any, Callable, Dict, List
 
 import torch
 from mmengine.config import ConfigDict
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
+from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 import mmdeepkd.checkpoints  # noqa: F401  (MMEngine reads files safely)
 
@@ -13,18 +15,21 @@ class TeacherHolder:
     """Keeps the teacher out of its owner's module tree.
 
     A module assigned to an ``nn.Module`` lands in its parameters, state_dict,
-    DDP and EMA copies. The holder is a plain object, and its deep copy is
-    itself: all copies of a distiller share one teacher.
+    DDP and EMA copies. The holder is a plain object, and its deep copy holds
+    the same teacher: all copies of a distiller share one. Only the original
+    owns it, so that moving a copy (an EMA kept on the CPU) leaves it alone.
 
     Args:
         module: The loaded teacher.
+        owned: Whether the holder's distiller may move the teacher.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, owned: bool = True) -> None:
         self.module = module.eval().requires_grad_(False)
+        self.owned = owned
 
     def __deepcopy__(self, memo: Dict[int, Any]) -> 'TeacherHolder':
-        return self
+        return TeacherHolder(self.module, owned=False)
 
 
 def build_teacher(config: ConfigDict, checkpoint: Any,
@@ -80,21 +85,18 @@ def load_strictly(module: nn.Module, checkpoint: str) -> None:
             f'the teacher checkpoint {checkpoint} holds a '
             f'{type(loaded).__name__}, not a dict of tensors.')
     state = loaded.get('state_dict', loaded)
-    state = {
-        key[len('module.'):] if key.startswith('module.') else key: value
-        for key, value in state.items()
-    }
+    consume_prefix_in_state_dict_if_present(state, 'module.')
     own = module.state_dict()
     wrong = [
         f'{key} is {tuple(state[key].shape)} in the file and '
         f'{tuple(own[key].shape)} in the teacher' for key in own
         if key in state and state[key].shape != own[key].shape
     ]
-    fitting = {
-        key: value
-        for key, value in state.items()
-        if key not in own or value.shape == own[key].shape
-    }
+    fitting = OrderedDict(
+        (key, value) for key, value in state.items()
+        if key not in own or value.shape == own[key].shape)
+    # The versions of its modules, which decide how a module reads it.
+    fitting._metadata = getattr(state, '_metadata', None)
     keys = module.load_state_dict(fitting, strict=False)
     missing = [key for key in keys.missing_keys if key not in state]
     if wrong or missing or keys.unexpected_keys:

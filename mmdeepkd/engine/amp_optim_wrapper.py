@@ -23,7 +23,8 @@ class AmpDeepKDOptimWrapper(DeepKDOptimWrapper):
 
     With float16 one loss scale serves all streams, and an inf or NaN in any
     of them skips the whole step: no parameter and no buffer moves.
-    bfloat16 has float32's range and is not scaled. Runs on CPU too.
+    bfloat16 has float32's range and is not scaled. The wrapper runs on CPU
+    too; mmcv's operators, and so detectors, have no bfloat16 there.
 
     Args:
         optimizer: A ``torch.optim.SGD``.
@@ -105,7 +106,9 @@ class AmpDeepKDOptimWrapper(DeepKDOptimWrapper):
         # The scaler looks for inf in p.grad; an inf or NaN in one stream is
         # an inf or NaN in the sum.
         self._expose_sum(grads)
-        factor = torch.tensor(1.0 / scaler.get_scale(), device=self._device)
+        # As a tensor: a scale that fell to 0 gives inf, as in the scaler.
+        factor = torch.tensor(
+            scaler.get_scale(), device=self._device).reciprocal()
         scaler.unscale_(self.optimizer)
         if self.clip_grad_kwargs:
             factor = factor * self._clip_sum()
@@ -141,5 +144,6 @@ def _build_scaler(device: str, loss_scale: Union[str, float, Dict[str, Any]],
         raise TypeError("loss_scale must be 'dynamic', a number or a dict of "
                         f"GradScaler's arguments, got {loss_scale!r}.")
     if _SCALES_ON_CPU:
-        return torch.amp.GradScaler(device, enabled=enabled, **settings)
+        return torch.amp.GradScaler(  # type: ignore[attr-defined]
+            device, enabled=enabled, **settings)
     return torch.cuda.amp.GradScaler(enabled=enabled, **settings)

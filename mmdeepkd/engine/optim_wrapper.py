@@ -1,8 +1,11 @@
 """An OptimWrapper that gives every gradient stream its own momentum."""
+import logging
+import warnings
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Union
 
 import torch
+from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -119,12 +122,27 @@ class DeepKDOptimWrapper(OptimWrapper):
         if world_size() > 1:
             leaders = dict.fromkeys(self.optimizer.leaders().values())
             grads = reduce_streams(grads, list(leaders), self._parameters())
+            if not grads:
+                # No rank has a gradient for any parameter.
+                return
         self._update(grads, **kwargs)
 
     def zero_grad(self, **kwargs: Any) -> None:
         """Forget the gradients of this update."""
         self._pending = {}
         super().zero_grad(**kwargs)
+
+    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        """Load the optimizer's state; what it warns of goes into the log.
+
+        Args:
+            state_dict: From this wrapper, or MMEngine's around a plain SGD.
+        """
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter('always')
+            super().load_state_dict(state_dict)
+        for warning in caught:
+            print_log(str(warning.message), 'current', logging.WARNING)
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:

@@ -106,7 +106,7 @@ def dynamic_topk(progress: float,
 
 def check_count(value: int, name: str, least: int = 1) -> None:
     """Raise unless ``value`` is an int and not below ``least``."""
-    if not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f'{name} is {value!r} but must be an int: it counts '
                         'classes.')
     if value < least:

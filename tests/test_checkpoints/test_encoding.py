@@ -56,7 +56,8 @@ def test_a_checkpoint_of_mmengine_opens_on_torchs_safe_default(tmp_path):
     buffers = [c.pop('optimizer') for c in (saved, loaded)]
 
     assert saved == loaded
-    assert type(loaded['param_schedulers'][0]['milestones']) is Counter
+    # Plain MMEngine, which decodes nothing, must find its milestones too.
+    assert type(loaded['param_schedulers'][0]['milestones']) is dict
     assert type(new['loss']) is HistoryBuffer
     assert new['loss'].data[0].tolist() == old['loss'].data[0].tolist()
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])

@@ -187,3 +187,10 @@ def test_a_torchscript_archive_is_named(tmp_path, write):
         read_checkpoint(path)
     with pytest.raises(RuntimeError, match='buffer is a TorchScript archive'):
         read_checkpoint(io.BytesIO(path.read_bytes()))
+
+
+def test_mmengine_finds_a_file_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    torch.save(dict(x=torch.ones(2)), tmp_path / 'x.pth')
+
+    assert CheckpointLoader.load_checkpoint('~/x.pth')['x'].sum() == 2

@@ -55,7 +55,7 @@ def test_topk_above_the_classes(topk, checkpoint):
 
 
 @pytest.mark.parametrize('static_k, message', [
-    (0, 'got static_k=0: choose 1 or more'),
+    (0, 'static_k is 0 but must be at least 1'),
     (4, 'static_k=4, the model 3 non-target classes: choose static_k from 1 '
         'to 3')
 ])
@@ -192,3 +192,16 @@ def test_the_callers_config_is_not_changed(checkpoint):
     build_detector(config)
 
     assert config == before
+
+
+def test_a_head_that_classifies_otherwise_is_refused(tmp_path):
+    htc = cascade_rcnn()
+    htc['type'] = 'mmdet.HybridTaskCascade'
+    htc['roi_head'].update(
+        type='mmdet.HybridTaskCascadeRoIHead',
+        interleaved=False,
+        mask_info_flow=False)
+    checkpoint = write_teacher(htc, tmp_path / 'teacher.pth')
+
+    with pytest.raises(TypeError, match='the teacher has a HybridTaskCasc'):
+        build_detector(distiller_config(faster_rcnn(), htc, checkpoint))

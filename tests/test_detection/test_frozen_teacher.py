@@ -93,6 +93,18 @@ def test_a_deep_copy_shares_the_teacher_and_nothing_else(distiller):
     assert twin.student.backbone is twin.backbone
 
 
+def test_moving_a_copy_leaves_the_teacher_alone(distiller):
+    twin = copy.deepcopy(distiller)
+    twin.to('meta')
+    twin.double()
+
+    assert next(twin.parameters()).dtype == torch.float64
+    teacher = next(distiller.teacher.parameters())
+    assert (teacher.device.type, teacher.dtype) == ('cpu', torch.float32)
+    distiller.double()
+    assert next(distiller.teacher.parameters()).dtype == torch.float64
+
+
 def test_the_ema_copy_holds_no_second_teacher(tmp_path):
     teacher = faster_rcnn(width=TEACHER_WIDTH)
     config = distiller_config(

@@ -210,11 +210,12 @@ def test_with_plain_checkpoints_nothing_is_warned_of(make, warnings):
     assert warnings == []
 
 
-def test_the_holder_freezes_and_is_its_own_copy():
+def test_the_holder_freezes_and_its_copy_only_borrows():
     net = TinyNet().train()
     holder = TeacherHolder(net)
 
-    assert copy.deepcopy([holder])[0] is holder
+    twin = copy.deepcopy([holder])[0]
+    assert twin.module is net and holder.owned and not twin.owned
     assert not net.training and not net.head.training
     assert not any(p.requires_grad for p in net.parameters())
 

@@ -92,3 +92,11 @@ def test_anything_else(value):
             "student must be a model dict, a config path or 'package::path', "
             f'got {type(value).__name__}')):
         resolve_model_config(value, 'student')
+
+
+def test_a_files_own_scope_goes_along(tmp_path):
+    path = tmp_path / 'net.py'
+    path.write_text("default_scope = 'mmrotate'\nmodel = dict(type='Net')\n")
+
+    assert resolve_model_config(str(path), 'teacher') == dict(
+        type='Net', _scope_='mmrotate')

@@ -233,3 +233,14 @@ def test_float16_without_a_scaler_for_the_cpu_is_refused(monkeypatch):
 
     with pytest.raises(ValueError, match="use dtype='bfloat16'"):
         wrap(toy_net(dtype=torch.float), dtype='float16')
+
+
+def test_a_scale_that_fell_to_zero_skips_steps():
+    net = toy_net(dtype=torch.float)
+    wrapper = wrap(net, loss_scale=dict(init_scale=1e-44))
+    before = weights(net)
+    for _ in range(3):
+        wrapper.update_params({'task': net[0].weight.sum() * float('nan')})
+
+    assert wrapper.loss_scaler.get_scale() == 0
+    assert equal(weights(net), before)

@@ -98,8 +98,8 @@ def test_the_k_is_logged_with_its_origin():
 
 
 @pytest.mark.parametrize('kwargs, message', [
-    (dict(static_k=0), 'at least one class, got static_k=0'),
-    (dict(static_k=-3), 'got static_k=-3'),
+    (dict(static_k=0), 'static_k is 0 but must be at least 1'),
+    (dict(static_k=-3), 'static_k is -3'),
     (dict(phases=(0.3, )), r'needs two phases.*got \(0\.3,\)'),
     (dict(phases=(0.7, 0.3)), 'two rising fractions'),
     (dict(initial_ratio=1.5), 'initial_ratio is 1.5'),
@@ -160,3 +160,9 @@ def test_a_warm_up_without_epochs_is_refused(epochs):
 ])
 def test_hooks_are_built_by_name(config):
     assert isinstance(HOOKS.build(config), Hook)
+
+
+@pytest.mark.parametrize('static_k', [2.5, True])
+def test_a_static_k_that_is_no_count(static_k):
+    with pytest.raises(TypeError, match='static_k is .* must be an int'):
+        DynamicTopKHook(static_k=static_k)

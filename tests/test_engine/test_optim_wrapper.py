@@ -1,5 +1,6 @@
 """DeepKDOptimWrapper: what it accepts, and what one update does."""
 import copy
+from unittest import mock
 
 import pytest
 import torch
@@ -397,3 +398,28 @@ def test_another_process_is_not_asked_for(monkeypatch):
     before = weights(net)
 
     assert difference(train(net, wrap(net)), before) > 1e-3
+
+
+def test_no_gradient_on_any_rank_is_no_step(monkeypatch):
+    monkeypatch.setattr(wrapper_module, 'world_size', lambda: 2)
+    monkeypatch.setattr(wrapper_module, 'reduce_streams', lambda *args: {})
+    net = toy_net()
+    before = weights(net)
+    wrapper = DeepKDOptimWrapper(
+        SGD(net.parameters(), lr=0.1, momentum=0.9), delta=0.05,
+        clip_grad=dict(max_norm=1.))
+    wrapper.update_params({'task': torch.ones(())})
+
+    assert equal(weights(net), before)
+
+
+def test_resuming_with_another_delta_is_logged():
+    net = toy_net()
+    saved, other = (
+        DeepKDOptimWrapper(
+            SGD(net.parameters(), lr=0.1, momentum=0.9), delta=delta)
+        for delta in (0.05, 0.02))
+    with mock.patch.object(wrapper_module, 'print_log') as log:
+        other.load_state_dict(saved.state_dict())
+
+    assert 'trained with momentum offsets' in log.call_args[0][0]

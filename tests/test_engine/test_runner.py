@@ -15,7 +15,8 @@ from .toy_distiller import Recorder, ToyData, ToyDistiller
 _names = itertools.count()
 
 
-def build(work_dir, epochs=2, runner=DistillRunner, delta=0.05, **kwargs):
+def build(work_dir, epochs=2, runner=DistillRunner, delta=0.05,
+          milestone=1, **kwargs):
     recorder = Recorder()
     made = runner(
         model=ToyDistiller(),
@@ -31,7 +32,7 @@ def build(work_dir, epochs=2, runner=DistillRunner, delta=0.05, **kwargs):
                            weight_decay=0.01),
             paramwise_cfg=dict(norm_decay_mult=0.),
             clip_grad=dict(max_norm=1.)),
-        param_scheduler=dict(type='MultiStepLR', milestones=[1]),
+        param_scheduler=dict(type='MultiStepLR', milestones=[milestone]),
         custom_hooks=[
             dict(type='mmdeepkd.DynamicTopKHook'),
             dict(type='mmdeepkd.WarmupHook', epochs=4), recorder,
@@ -187,3 +188,15 @@ def test_a_launcher_that_needs_gpus_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr('mmdeepkd.engine.runner._on_cpu', lambda: True)
     with pytest.raises(RuntimeError, match="launcher 'slurm' needs GPUs"):
         build(tmp_path, launcher='slurm')
+
+
+def test_plain_mmengine_resumes_the_schedule(tmp_path):
+    runner, _ = build(tmp_path, epochs=4, milestone=3)
+    runner.train()
+    plain, _ = build(
+        tmp_path / 'plain', epochs=4, milestone=3, runner=Runner,
+        resume=True, load_from=str(tmp_path / 'epoch_2.pth'))
+    plain.train()
+
+    assert runner.optim_wrapper.get_lr()['lr'][0] == pytest.approx(0.01)
+    assert plain.optim_wrapper.get_lr()['lr'][0] == pytest.approx(0.01)

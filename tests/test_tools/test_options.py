@@ -181,3 +181,19 @@ def test_auto_scale_lr_without_a_base(tool):
     with pytest.raises(SystemExit, match=(
             r'--auto-scale-lr needs auto_scale_lr=dict\(base_batch_size')):
         train.turn_on_lr_scaling(Config(dict(lr=1)))
+
+
+def test_an_image_folder_that_is_not_there(tool, digits):
+    key = 'train_dataloader.dataset'
+    text = failure(tool, 'train', BASELINE, '--cfg-options',
+                   f'{key}.data_root={digits}', f'{key}.data_prefix.img=none')
+
+    assert f'{digits}/none ({key}.data_prefix.img of ' in text
+
+
+def test_paths_that_a_file_backend_maps_are_not_checked(tool):
+    common = importlib.import_module('common')
+    cfg = Config(dict(train_dataloader=dict(dataset=dict(
+        data_root='/nowhere', backend_args=dict(backend='petrel')))))
+
+    common.check_datasets(cfg, ['train_dataloader'])

@@ -5,6 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmdeepkd.functional import dynamic_topk
+from mmdeepkd.functional.topk import check_count
 from mmdeepkd.registry import HOOKS
 
 from .distiller_access import get_distiller
@@ -42,11 +43,8 @@ class DynamicTopKHook(Hook):
                  initial_ratio: float = 0.05,
                  phases: Sequence[float] = (0.3, 0.7),
                  by_epoch: bool = True) -> None:
-        if static_k is not None and static_k < 1:
-            raise ValueError(
-                f'DynamicTopKHook keeps at least one class, got static_k='
-                f'{static_k}: choose 1 or more, or None for 40 % of the '
-                'non-target classes.')
+        if static_k is not None:
+            check_count(static_k, 'static_k')
         if len(phases) != 2:
             raise ValueError(
                 'DynamicTopKHook needs two phases, the progress at which the '
