@@ -5,29 +5,12 @@
 # Launch: python tools/train.py \
 #             configs/digits/deepkd_frcnn_r18w32_r18w16.py \
 #             --work-dir work_dirs/digits/deepkd
-_base_ = ['baseline_frcnn_r18w16.py', '../_base_/distill_runtime.py']
+_base_ = 'dkd_frcnn_r18w32_r18w16.py'
 
-model = dict(
-    _delete_=True,
-    type='mmdeepkd.DetectorDistiller',
-    student={{_base_.model}},
-    teacher=__import__('mmdeepkd').config_path(
-        'digits/teacher_frcnn_r18w32.py'),
-    teacher_checkpoint='work_dirs/digits/teacher/epoch_8.pth',
-    losses=dict(
-        type='mmdeepkd.DeepKDLoss',
-        base='dkd',
-        alpha=1.0,
-        beta=1.0,
-        temperature=1.0))
-# A distillation loss about doubles the gradient, and a momentum of 0.925 takes
-# steps a third longer than 0.9: at the plain student's lr of 0.04 some seeds
-# diverge. The usual delta of 0.05 is too much for 300 iterations, with or
-# without a teacher.
-optim_wrapper = dict(
-    type='mmdeepkd.DeepKDOptimWrapper',
-    delta=0.025,
-    optimizer=dict(lr=0.02))
+model = dict(losses=dict(type='mmdeepkd.DeepKDLoss', base='dkd', beta=1.0))
+# The usual delta of 0.05 doubles the steps, lr / (1 - momentum): too much for
+# a training of 300 iterations.
+optim_wrapper = dict(type='mmdeepkd.DeepKDOptimWrapper', delta=0.025)
 # With 10 non-target classes the default would begin with one class, which has
 # nothing to teach.
 default_hooks = dict(
