@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Dict
 
@@ -75,6 +76,7 @@ def overrides(job: Job, work_dir: Path) -> list:
 def report(histories: Dict[str, History], data: Path, work_dir: Path) -> None:
     """Print the table and write it with the two pictures."""
     # mmdet takes seconds to import, and prints; only this step needs it.
+    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
     from demo_steps import detecting, pictures
     scenes = detecting.load_scenes(data, _SCENES_DRAWN)
     columns = {'ground truth': scenes.truth}
