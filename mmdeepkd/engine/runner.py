@@ -58,6 +58,24 @@ class DistillRunner(Runner):
                 'gloo', timeout=datetime.timedelta(seconds=timeout))
         super().setup_env(env_cfg)
 
+    def train(self) -> nn.Module:
+        """Train; return the model."""
+        model = super().train()
+        _finish_communication()
+        return model
+
+    def val(self) -> Dict[str, Any]:
+        """Validate; return the metrics."""
+        metrics = super().val()
+        _finish_communication()
+        return metrics
+
+    def test(self) -> Dict[str, Any]:
+        """Test; return the metrics."""
+        metrics = super().test()
+        _finish_communication()
+        return metrics
+
     def wrap_model(self, model_wrapper_cfg: Optional[Dict[str, Any]],
                    model: nn.Module) -> nn.Module:
         """Wrap the model for several processes.
@@ -78,6 +96,17 @@ class DistillRunner(Runner):
                 find_unused_parameters=self.cfg.get('find_unused_parameters',
                                                     False))
         return super().wrap_model(model_wrapper_cfg, model)
+
+
+def _finish_communication() -> None:
+    """Wait until gloo's threads have let go of their tensors.
+
+    One that still holds a tensor when Python shuts down aborts the process
+    ("terminate called without an active exception"). Not at exit: a rank
+    that failed must not wait for the others.
+    """
+    if dist.is_initialized() and dist.get_backend() == 'gloo':
+        dist.barrier()
 
 
 def _on_cpu() -> bool:

@@ -1,6 +1,7 @@
 """DistillRunner end to end on a toy model: hooks, checkpoints, resume."""
 import copy
 import itertools
+import sys
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 
 from mmdeepkd.engine import DistillRunner, PlainCheckpointHook
+from tests.helpers.processes import free_port, run_command
 from tests.helpers.toys import equal, weights
 
 from .toy_distiller import Recorder, ToyData, ToyDistiller
@@ -200,3 +202,31 @@ def test_plain_mmengine_resumes_the_schedule(tmp_path):
 
     assert runner.optim_wrapper.get_lr()['lr'][0] == pytest.approx(0.01)
     assert plain.optim_wrapper.get_lr()['lr'][0] == pytest.approx(0.01)
+
+
+LEAVE_EARLY = """
+import sys
+import torch
+from mmengine.hooks import Hook
+from tests.test_engine.test_runner import build
+
+class Talk(Hook):
+    def after_run(self, runner):
+        for _ in range(300):
+            torch.distributed.all_reduce(torch.ones(50000), async_op=True)
+
+runner, _ = build(sys.argv[1], launcher='pytorch', env_cfg=dict(),
+                  epochs=1, custom_hooks=[Talk()])
+assert torch.distributed.get_backend() == 'gloo'
+runner.train()
+"""
+
+
+def test_threads_of_gloo_do_not_abort_a_process_that_ends(tmp_path):
+    script = tmp_path / 'leave_early.py'
+    script.write_text(LEAVE_EARLY)
+    result = run_command(
+        sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2',
+        f'--master_port={free_port()}', script, tmp_path)
+
+    assert result.returncode == 0, result.stderr[-2000:]

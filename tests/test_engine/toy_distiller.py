@@ -49,7 +49,7 @@ class Recorder(Hook):
         self.topk, self.factors = [], []
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        losses = runner.model.losses
+        losses = getattr(runner.model, 'module', runner.model).losses
         assert losses[0].topk == losses[1].topk
         assert not hasattr(losses[2], 'topk')
         self.topk.append(losses[0].topk)
