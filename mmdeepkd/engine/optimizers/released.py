@@ -7,7 +7,7 @@ that miss a stream borrow a momentum. Use them only to reproduce numbers of
 those releases (haiduo/DeepKD ``mdistiller/engine/deepkd.py``,
 megvii-research/mdistiller ``mdistiller/engine/dot.py``).
 """
-from typing import Any, Dict, List, MutableMapping, Optional, Sequence
+from typing import Any, Dict, MutableMapping, Optional, Sequence
 
 from torch import Tensor
 
@@ -108,6 +108,3 @@ def _follow(param: Tensor, stream: str, grad: Tensor, own: float,
             state[key].mul_(momentum).add_(grad, alpha=1 - group['dampening'])
         grad = state[key]
     param.add_(grad, alpha=-group['lr'])
-
-
-__all__: List[str] = ['check_released_streams', 'released_step']
