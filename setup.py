@@ -25,7 +25,7 @@ setup(
     install_requires=['torch>=2.1', 'mmengine>=0.10,<1', 'numpy>=1.22'],
     extras_require={
         'det': ['mmdet>=3.3,<4', 'mmcv>=2.0,<2.2', 'pycocotools>=2.0'],
-        'cls': ['mmpretrain>=1.0,<2'],
+        'cls': ['mmpretrain>=1.0,<2', 'mmcv>=2.0,<2.2'],
         'digits': ['scikit-learn>=1.0'],
     },
     zip_safe=False,

@@ -11,6 +11,7 @@ from typing import Any
 __version__ = '0.1.0'
 
 _ROOMS = {
+    'ClassifierDistiller': 'mmdeepkd.classification',
     'DetectorDistiller': 'mmdeepkd.detection',
 }
 __all__ = ['__version__', 'config_path', *_ROOMS]

@@ -3,17 +3,31 @@
 A config reaches a component as ``type='mmdeepkd.Name'`` from any default
 scope; MMEngine then imports this module and the locations listed here.
 """
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 MODELS = Registry(
     'model',
     parent=MMENGINE_MODELS,
     scope='mmdeepkd',
-    locations=['mmdeepkd.losses', 'mmdeepkd.detection'])
+    locations=[
+        'mmdeepkd.losses', 'mmdeepkd.classification', 'mmdeepkd.detection'
+    ])
+DATASETS = Registry(
+    'dataset',
+    parent=MMENGINE_DATASETS,
+    scope='mmdeepkd',
+    locations=['mmdeepkd.classification'])
+TRANSFORMS = Registry(
+    'transform',
+    parent=MMENGINE_TRANSFORMS,
+    scope='mmdeepkd',
+    locations=['mmdeepkd.classification'])
 OPTIM_WRAPPERS = Registry(
     'optim_wrapper',
     parent=MMENGINE_OPTIM_WRAPPERS,

@@ -17,6 +17,10 @@ ROOMS = {
     'losses': {'torch', 'functional', 'registry'},
     'engine': {'torch', 'mmengine', 'functional', 'registry', 'checkpoints'},
     'distillers': {'torch', 'mmengine', 'registry', 'checkpoints'},
+    'classification': {
+        'torch', 'numpy', 'mmengine', 'mmpretrain', 'mmcv', 'distillers',
+        'datasets', 'registry', 'checkpoints'
+    },
     'detection': {
         'torch', 'mmengine', 'mmdet', 'mmcv', 'distillers', 'registry',
         'checkpoints'

@@ -86,7 +86,7 @@ def test_a_target_asks_only_for_what_it_needs(checkout, own):
 
     status, _, err = check(checkout, python, 'tests')
     assert status == 1
-    assert 'lacks mmpretrain>=1.0,<2, pytest>=7, ' in err
+    assert 'lacks mmpretrain>=1.0,<2, timm>=0.6.7, pytest>=7, ' in err
 
 
 def test_a_path_that_is_no_python_is_said(checkout, tmp_path):

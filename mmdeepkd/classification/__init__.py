@@ -1,0 +1,1 @@
+"""Distillation of mmpretrain's classifiers; only this room imports it."""
