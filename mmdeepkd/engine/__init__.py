@@ -4,10 +4,11 @@ import mmdeepkd.checkpoints  # noqa: F401  (MMEngine reads files safely)
 from .amp_optim_wrapper import AmpDeepKDOptimWrapper
 from .hooks import DynamicTopKHook, PlainCheckpointHook, WarmupHook
 from .optim_wrapper import DeepKDOptimWrapper
-from .optimizers import DecoupledSGD
+from .optimizers import DecoupledAdamW, DecoupledSGD
 from .runner import DistillRunner
 
 __all__ = [
-    'AmpDeepKDOptimWrapper', 'DecoupledSGD', 'DeepKDOptimWrapper',
-    'DistillRunner', 'DynamicTopKHook', 'PlainCheckpointHook', 'WarmupHook'
+    'AmpDeepKDOptimWrapper', 'DecoupledAdamW', 'DecoupledSGD',
+    'DeepKDOptimWrapper', 'DistillRunner', 'DynamicTopKHook',
+    'PlainCheckpointHook', 'WarmupHook'
 ]

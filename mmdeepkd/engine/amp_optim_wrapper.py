@@ -27,7 +27,7 @@ class AmpDeepKDOptimWrapper(DeepKDOptimWrapper):
     too; mmcv's operators, and so detectors, have no bfloat16 there.
 
     Args:
-        optimizer: A ``torch.optim.SGD``.
+        optimizer: A ``torch.optim.SGD`` or ``torch.optim.AdamW``.
         delta: See :class:`DeepKDOptimWrapper`, as for the next five.
         offsets: Momentum offset of each stream, instead of delta.
         semantics: ``'paper'`` or ``'released'``.

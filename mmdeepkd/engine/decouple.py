@@ -1,13 +1,23 @@
-"""From a configured SGD to a :class:`DecoupledSGD`."""
+"""From a configured SGD or AdamW to its decoupled form."""
 from typing import Dict, Mapping, Optional
 
 import torch
 from torch.optim import Optimizer
 
-from .optimizers import DecoupledSGD
+from .optimizers import (
+    DecoupledAdamW,
+    DecoupledOptimizer,
+    DecoupledSGD,
+)
 
 # +1: momentum + delta; -1: momentum - delta (DeepKD, Sec. 3.2).
 _DELTA_SIGNS = dict(task=1, target=-1, non_target=1, distill=1, feature=1)
+
+# Options that have no meaning over streams.
+_REFUSED = ('nesterov', 'amsgrad', 'maximize', 'capturable', 'differentiable')
+
+# How torch computes, not what; AdamW says here that it is no Adam.
+_DROPPED = (*_REFUSED, 'foreach', 'fused', 'decoupled_weight_decay')
 
 
 def resolve_offsets(
@@ -36,50 +46,66 @@ def resolve_offsets(
 def decouple(optimizer: Optimizer,
              offsets: Mapping[str, float],
              semantics: str = 'paper',
-             merge: bool = True) -> DecoupledSGD:
-    """Turn a fresh SGD into a DecoupledSGD with the same groups.
+             merge: bool = True) -> DecoupledOptimizer:
+    """Turn a fresh SGD or AdamW into its decoupled form over the same groups.
 
     Args:
-        optimizer: A ``torch.optim.SGD`` that has not stepped yet.
+        optimizer: A ``torch.optim.SGD`` or ``torch.optim.AdamW`` that has
+            not stepped yet.
         offsets: ``{stream: offset}``.
-        semantics: See :class:`DecoupledSGD`.
+        semantics: See :class:`DecoupledSGD`; AdamW has ``'paper'`` only.
         merge: See :class:`DecoupledSGD`.
 
     Returns:
-        An optimizer over the same parameters with the same learning rates,
-        momenta, weight decays, dampenings and further group entries.
+        A :class:`DecoupledSGD` or :class:`DecoupledAdamW` over the same
+        parameters with all hyper-parameters and further group entries.
 
     Raises:
-        TypeError: The optimizer is no SGD.
+        TypeError: The optimizer is neither of the two.
         ValueError: It uses an option that has no meaning over streams, or
-            has already stepped.
+            has already stepped, or ``'released'`` is asked of AdamW.
     """
-    if type(optimizer) is not torch.optim.SGD:
+    kind = type(optimizer)
+    if kind not in (torch.optim.SGD, torch.optim.AdamW):
         raise TypeError(
-            'DeepKDOptimWrapper decouples the momentum of torch.optim.SGD, '
-            f'and cannot decouple {type(optimizer).__name__}: use '
-            "optimizer=dict(type='SGD', momentum=0.9, ...), or MMEngine's "
-            'OptimWrapper to train without decoupled momentum.')
+            'DeepKDOptimWrapper decouples the momentum of torch.optim.SGD and '
+            f'torch.optim.AdamW, and cannot decouple {kind.__name__}: use '
+            "optimizer=dict(type='SGD', momentum=0.9, ...) or dict(type="
+            "'AdamW', ...), or MMEngine's OptimWrapper to train without "
+            'decoupled momentum.')
     if optimizer.state:
-        raise ValueError('DeepKDOptimWrapper needs an SGD that has not '
-                         'stepped yet: its momentum would be lost.')
+        raise ValueError(f'DeepKDOptimWrapper needs an {kind.__name__} that '
+                         'has not stepped yet: its momentum would be lost.')
     for group in optimizer.param_groups:
-        for option in ('nesterov', 'maximize', 'differentiable'):
+        for option in _REFUSED:
             if group.get(option):
                 raise ValueError(
                     f'DeepKDOptimWrapper does not support {option}=True: '
                     'remove it from the optimizer config.')
-    dropped = ('nesterov', 'maximize', 'differentiable', 'foreach', 'fused')
     groups = [{k: v
-               for k, v in group.items() if k not in dropped}
+               for k, v in group.items() if k not in _DROPPED}
               for group in optimizer.param_groups]
     defaults = optimizer.defaults
-    return DecoupledSGD(
+    if kind is torch.optim.SGD:
+        return DecoupledSGD(
+            groups,
+            lr=defaults['lr'],
+            momentum=defaults['momentum'],
+            offsets=offsets,
+            weight_decay=defaults['weight_decay'],
+            dampening=defaults['dampening'],
+            semantics=semantics,
+            merge=merge)
+    if semantics != 'paper':
+        raise ValueError(
+            f'DeepKDOptimWrapper has semantics={semantics!r} for SGD only '
+            "(the released optimizers are SGD): use semantics='paper' with "
+            'AdamW.')
+    return DecoupledAdamW(
         groups,
         lr=defaults['lr'],
-        momentum=defaults['momentum'],
+        betas=defaults['betas'],
         offsets=offsets,
+        eps=defaults['eps'],
         weight_decay=defaults['weight_decay'],
-        dampening=defaults['dampening'],
-        semantics=semantics,
         merge=merge)

@@ -24,31 +24,32 @@ StreamLosses = Union[Tensor, Mapping[str, Tensor]]
 class DeepKDOptimWrapper(OptimWrapper):
     """Train gradient streams with decoupled momentum (DeepKD, Sec. 3.2).
 
-    On top of any config with SGD this is the whole change::
+    On top of any config with SGD or AdamW this is the whole change::
 
         optim_wrapper = dict(type='mmdeepkd.DeepKDOptimWrapper', delta=0.05)
 
     The configured SGD becomes a :class:`~mmdeepkd.engine.DecoupledSGD` of the
-    same groups. Each iteration takes one backward per *distinct momentum*;
-    gradients are accumulated, averaged over ranks and clipped (by the norm of
-    their sum) before one step. Accumulation, clipping, ``paramwise_cfg``,
-    schedulers, EMA and resume work as with MMEngine's wrapper.
+    same groups, AdamW a :class:`~mmdeepkd.engine.DecoupledAdamW`. Each
+    iteration takes one backward per *distinct momentum*; gradients are
+    accumulated, averaged over ranks and clipped (by the norm of their sum)
+    before one step. Accumulation, clipping, ``paramwise_cfg``, schedulers,
+    EMA and resume work as with MMEngine's wrapper.
 
     Args:
-        optimizer: A ``torch.optim.SGD``.
+        optimizer: A ``torch.optim.SGD`` or ``torch.optim.AdamW``.
         delta: DeepKD's momentum difference: the streams task, non_target,
             distill and feature get momentum + delta, target gets
             momentum - delta.
         offsets: ``{stream: offset}`` instead of delta; DOT is
             ``dict(task=-delta, distill=delta)``.
         semantics: ``'paper'``, or ``'released'`` to reproduce the released
-            optimizers (no merging; streams of DeepKD or DOT only).
+            optimizers (no merging; SGD; streams of DeepKD or DOT only).
         merge: Streams of equal momentum share one backward and one buffer.
         accumulative_counts: Iterations per update.
         clip_grad: As for MMEngine's wrapper, by norm only.
 
     Raises:
-        TypeError: The optimizer is no SGD.
+        TypeError: The optimizer is neither SGD nor AdamW.
         ValueError: Neither or both of delta and offsets are given, a momentum
             leaves [0, 1), or gradients are to be clipped by value.
 
@@ -136,7 +137,8 @@ class DeepKDOptimWrapper(OptimWrapper):
         """Load the optimizer's state; what it warns of goes into the log.
 
         Args:
-            state_dict: From this wrapper, or MMEngine's around a plain SGD.
+            state_dict: From this wrapper, or MMEngine's around a plain SGD
+                or AdamW.
         """
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter('always')

@@ -72,7 +72,7 @@ def test_static_k_out_of_range(static_k, message, checkpoint, tmp_path):
                 dict(type='mmdeepkd.DynamicTopKHook', static_k=static_k)])
 
 
-@pytest.mark.parametrize('optimizer', ['Adam', 'AdamW', 'RMSprop'])
+@pytest.mark.parametrize('optimizer', ['Adam', 'RMSprop'])
 def test_an_optimizer_that_cannot_be_decoupled(optimizer, checkpoint):
     wrapper = dict(
         type='mmdeepkd.DeepKDOptimWrapper',

@@ -29,6 +29,12 @@ EQUAL = {
     'static graph': (dict(), dict(static_graph=True)),
     'scaled float16': (dict(amp=True), dict()),
     'a rank misses a head': (dict(), FIND, (True, False)),
+    'AdamW': (dict(adamw=True), dict()),
+    'AdamW, clip, unused': (dict(
+        adamw=True, clip_grad=dict(max_norm=0.01), **UNUSED), FIND),
+    'AdamW, accumulation, float16': (dict(
+        adamw=True, accumulative_counts=2, amp=True), dict()),
+    'AdamW, a rank misses a head': (dict(adamw=True), FIND, (True, False)),
 }
 CASES = {
     **{name: (train_rank, *args) for name, args in EQUAL.items()},

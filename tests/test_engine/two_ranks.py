@@ -4,7 +4,7 @@ from unittest import mock
 import torch
 from mmengine.model import BaseModel, MMDistributedDataParallel
 from torch import nn
-from torch.optim import SGD
+from torch.optim import SGD, AdamW
 
 import mmdeepkd.engine.optim_wrapper as wrapper_module
 from mmdeepkd.engine import (
@@ -51,7 +51,8 @@ class ToyModel(BaseModel):
         return total, {name: v.detach() for name, v in losses.items()}
 
 
-def build(plain=False, freeze=True, amp=False, batch_norm=False, **kwargs):
+def build(plain=False, freeze=True, amp=False, batch_norm=False, adamw=False,
+          **kwargs):
     model = ToyModel(batch_norm)
     model.plain = plain
     # DDP wants every parameter reached unless it is told otherwise.
@@ -60,9 +61,11 @@ def build(plain=False, freeze=True, amp=False, batch_norm=False, **kwargs):
     if amp:
         kind = AmpDeepKDOptimWrapper
         options = dict(dtype='float16', loss_scale=128.)
-    wrapper = kind(
-        SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01),
-        delta=0.05, **options, **kwargs)
+    # Where a gradient is nearly 0 AdamW magnifies its rounding up to lr.
+    optimizer = AdamW(model.parameters(), lr=1e-3, weight_decay=0.1) \
+        if adamw else SGD(model.parameters(), lr=0.1, momentum=0.9,
+                          weight_decay=0.01)
+    wrapper = kind(optimizer, delta=0.05, **options, **kwargs)
     return model, wrapper
 
 

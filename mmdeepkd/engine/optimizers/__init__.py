@@ -1,5 +1,9 @@
-"""The optimizer of gradient streams."""
+"""The optimizers of gradient streams."""
+from .base import DecoupledOptimizer
+from .decoupled_adamw import DecoupledAdamW
 from .decoupled_sgd import DecoupledSGD
 from .streams import PLAIN, STREAMS
 
-__all__ = ['PLAIN', 'STREAMS', 'DecoupledSGD']
+__all__ = [
+    'PLAIN', 'STREAMS', 'DecoupledAdamW', 'DecoupledOptimizer', 'DecoupledSGD'
+]

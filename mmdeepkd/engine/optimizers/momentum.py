@@ -1,23 +1,10 @@
 """The momentum update over gradient streams, as a function."""
-from typing import (
-    Any,
-    Dict,
-    List,
-    Mapping,
-    MutableMapping,
-    Optional,
-    Sequence,
-    Set,
-    Tuple,
-)
+from typing import Any, List, Mapping, Sequence, Set, Tuple
 
 import torch
 from torch import Tensor
 
-from .streams import PLAIN, buffer_key, check_momentum
-
-Gradients = Sequence[Optional[Tensor]]
-State = MutableMapping[Tensor, Dict[str, Tensor]]
+from .streams import PLAIN, Gradients, State, buffer_key, check_momentum
 
 # The streams that carry the weight decay.
 _DECAYED = ('task', PLAIN)

@@ -7,19 +7,17 @@ that miss a stream borrow a momentum. Use them only to reproduce numbers of
 those releases (haiduo/DeepKD ``mdistiller/engine/deepkd.py``,
 megvii-research/mdistiller ``mdistiller/engine/dot.py``).
 """
-from typing import Any, Dict, MutableMapping, Optional, Sequence
+from typing import Any, Dict, Mapping, Sequence
 
 from torch import Tensor
 
-from .streams import buffer_key, check_momentum
+from .streams import Gradients, State, buffer_key, check_momentum
 
 _DOT = ('task', 'distill')
 _DEEPKD = ('task', 'target', 'non_target')
 
-State = MutableMapping[Tensor, Dict[str, Tensor]]
 
-
-def check_released_streams(group: Dict[str, Any]) -> None:
+def check_released_streams(group: Mapping[str, Any]) -> None:
     """Raise unless the streams and the dampening are those of a release."""
     names = tuple(sorted(group['offsets']))
     if names not in (tuple(sorted(_DOT)), tuple(sorted(_DEEPKD))):
@@ -33,9 +31,8 @@ def check_released_streams(group: Dict[str, Any]) -> None:
                          "'ema' is not in the released code.")
 
 
-def released_step(params: Sequence[Tensor],
-                  grads: Dict[str, Sequence[Optional[Tensor]]],
-                  group: Dict[str, Any], state: State) -> None:
+def released_step(params: Sequence[Tensor], grads: Mapping[str, Gradients],
+                  group: Mapping[str, Any], state: State) -> None:
     """Update parameters as the released optimizers do.
 
     Args:
@@ -55,7 +52,7 @@ def released_step(params: Sequence[Tensor],
 
 
 def _step_dot(param: Tensor, grads: Dict[str, Any], momenta: Dict[str, float],
-              group: Dict[str, Any], state: Dict[str, Tensor]) -> None:
+              group: Mapping[str, Any], state: Dict[str, Tensor]) -> None:
     mean = sum(momenta.values()) / 2
     start = param.clone()
     for stream in _DOT:
@@ -71,7 +68,7 @@ def _step_dot(param: Tensor, grads: Dict[str, Any], momenta: Dict[str, float],
 
 def _step_deepkd(param: Tensor, grads: Dict[str, Any], momenta: Dict[str,
                                                                      float],
-                 group: Dict[str, Any], state: Dict[str, Tensor]) -> None:
+                 group: Mapping[str, Any], state: Dict[str, Tensor]) -> None:
     mean = sum(momenta.values()) / 3
     alone = len(grads) == 1
     # stream: whose momentum it takes, by the first other stream present
@@ -95,7 +92,7 @@ def _step_deepkd(param: Tensor, grads: Dict[str, Any], momenta: Dict[str,
 
 def _follow(param: Tensor, stream: str, grad: Tensor, own: float,
             momentum: float, decays: int, decayed: Tensor,
-            group: Dict[str, Any], state: Dict[str, Tensor]) -> None:
+            group: Mapping[str, Any], state: Dict[str, Tensor]) -> None:
     """One ``p -= lr v``; ``decays`` times weight decay from ``decayed``."""
     if decays:
         grad = grad.add(decayed, alpha=decays * group['weight_decay'])

@@ -1,8 +1,19 @@
 """What the optimizer and its wrapper agree on about gradient streams."""
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import (
+    Any,
+    Dict,
+    List,
+    Mapping,
+    MutableMapping,
+    Optional,
+    Sequence,
+)
 
 import torch
 from torch import Tensor
+
+Gradients = Sequence[Optional[Tensor]]
+State = MutableMapping[Tensor, Dict[str, Tensor]]
 
 # DeepKD's streams: the papers' TOG, TCG and NCG.
 STREAMS = ('task', 'target', 'non_target')
@@ -11,9 +22,15 @@ STREAMS = ('task', 'target', 'non_target')
 PLAIN = 'plain'
 
 
-def buffer_key(stream: str) -> str:
-    """Return the key of a stream's buffer in ``optimizer.state[p]``."""
-    return f'{stream}_momentum_buffer'
+def buffer_key(stream: str, kind: str = 'momentum_buffer') -> str:
+    """Return the key of a stream's buffer in ``optimizer.state[p]``.
+
+    Args:
+        stream: Name of the stream.
+        kind: ``'momentum_buffer'`` of SGD or ``'exp_avg'`` of AdamW, as
+            torch calls them.
+    """
+    return f'{stream}_{kind}'
 
 
 def check_momentum(stream: str, group: Mapping[str, Any]) -> float:
@@ -21,27 +38,30 @@ def check_momentum(stream: str, group: Mapping[str, Any]) -> float:
 
     Args:
         stream: Name of the stream; ``plain`` has offset 0.
-        group: Parameter group with ``momentum`` and ``offsets``.
+        group: Parameter group with ``offsets`` and the base momentum:
+            ``betas[0]`` of AdamW, ``momentum`` of SGD.
 
     Raises:
         ValueError: It is outside [0, 1), where momentum diverges.
     """
+    # A momentum scheduler writes a 'momentum' next to AdamW's betas.
+    base = group['betas'][0] if 'betas' in group else group['momentum']
     offset = 0.0 if stream == PLAIN else group['offsets'][stream]
-    momentum = float(group['momentum'] + offset)
+    momentum = float(base + offset)
     if not 0 <= momentum < 1:
         raise ValueError(
-            f'the momentum of stream {stream!r} is {group["momentum"]} + '
+            f'the momentum of stream {stream!r} is {base} + '
             f'{offset} = {momentum:g}, outside [0, 1): choose a smaller delta '
             '(or offset), or another base momentum.')
     return momentum
 
 
-def check_group(group: Mapping[str, Any]) -> None:
-    """Raise unless the hyper-parameters of a group are in range.
+def check_group(group: Mapping[str, Any], optimizer: str) -> None:
+    """Raise unless what all optimizers share in a group is in range.
 
     Args:
-        group: ``lr``, ``momentum``, ``offsets``, ``weight_decay`` and
-            ``dampening``.
+        group: ``lr``, ``weight_decay``, ``offsets`` and a base momentum.
+        optimizer: Name of the optimizer, for the message.
 
     Raises:
         ValueError: One of them is not.
@@ -49,17 +69,12 @@ def check_group(group: Mapping[str, Any]) -> None:
     for name in ('lr', 'weight_decay'):
         if not float(group[name]) >= 0:
             raise ValueError(
-                f'DecoupledSGD needs {name} >= 0, got {group[name]}.')
-    dampening = group['dampening']
-    if dampening != 'ema' and not (isinstance(dampening, (int, float))
-                                   and 0 <= dampening < 1):
-        raise ValueError("DecoupledSGD's dampening must be in [0, 1) or "
-                         f"'ema', got {dampening!r}.")
+                f'{optimizer} needs {name} >= 0, got {group[name]}.')
     if 'task' not in group['offsets'] or PLAIN in group['offsets']:
         raise ValueError(
-            "DecoupledSGD's offsets must name the stream 'task' (it carries "
-            f"the weight decay) and not '{PLAIN}' (its offset is always 0), "
-            f'got {group["offsets"]}.')
+            f"{optimizer}'s offsets must name the stream 'task' (it is in "
+            f"every run) and not '{PLAIN}' (its offset is always 0), got "
+            f'{group["offsets"]}.')
     for stream in group['offsets']:
         check_momentum(stream, group)
 
@@ -111,3 +126,42 @@ def gradient_sum(
             for i, value in zip(both, sums):
                 total[i] = value
     return total
+
+
+def sum_by_leader(stream_grads: Mapping[str, Gradients],
+                  leaders: Mapping[str, str],
+                  length: int) -> Dict[str, Gradients]:
+    """Sum the gradients of streams that share a buffer.
+
+    Args:
+        stream_grads: ``{stream: gradients}``.
+        leaders: ``{stream: stream whose buffer it uses}``.
+        length: Number of parameters.
+
+    Returns:
+        ``{leader: gradients}``, all ``None`` for a leader without gradients;
+        ``plain`` and the other leaders only where streams of their kind are
+        given.
+
+    Raises:
+        KeyError: A stream is not in ``leaders``.
+        ValueError: A list has the wrong length.
+    """
+    grads: Dict[str, Gradients] = {}
+    for stream, values in stream_grads.items():
+        if stream not in leaders:
+            raise KeyError(
+                f'stream {stream!r} has no momentum: add it to the offsets '
+                f'of the optimizer, which knows {", ".join(leaders)}.')
+        if len(values) != length:
+            raise ValueError(
+                f'stream {stream!r} has {len(values)} gradients for '
+                f'{length} parameters; pass one (or None) for each.')
+        leader = leaders[stream]
+        grads[leader] = values if leader not in grads else gradient_sum(
+            [grads[leader], values])
+    # Buffers of streams that are absent in this step decay and act.
+    for leader in dict.fromkeys(leaders.values()):
+        if leader != PLAIN and PLAIN not in grads:
+            grads.setdefault(leader, [None] * length)
+    return grads

@@ -1,0 +1,224 @@
+"""What the optimizers over gradient streams share."""
+import warnings
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from .streams import (
+    PLAIN,
+    STREAMS,
+    Gradients,
+    buffer_key,
+    check_group,
+    merge_by_offset,
+    sum_by_leader,
+)
+
+
+class DecoupledOptimizer(Optimizer):
+    """An optimizer whose gradient arrives in streams.
+
+    A subclass says how parameters with equal settings are updated; which
+    gradient belongs to which buffer, checks and resuming are here.
+
+    Args:
+        params: Parameters or parameter groups, as for every torch optimizer.
+        defaults: Hyper-parameters of a group.
+        offsets: ``{stream: offset}``, or ``None`` for 0 for task, target and
+            non_target.
+        merge: Let streams of equal offset share one buffer.
+
+    Raises:
+        ValueError: A hyper-parameter is out of range.
+    """
+
+    # The torch optimizer that this one is with offsets of 0, and what that
+    # one calls its momentum buffer.
+    plain_name: str
+    buffer_kind: str
+
+    def __init__(self, params: Iterable[Any], defaults: Dict[str, Any],
+                 offsets: Optional[Mapping[str, float]], merge: bool) -> None:
+        offsets = dict.fromkeys(STREAMS, 0.0) if offsets is None else offsets
+        self.merge = merge
+        super().__init__(params, {**defaults, 'offsets': dict(offsets)})
+
+    def add_param_group(self, param_group: Dict[str, Any]) -> None:
+        """Add a group after checking its hyper-parameters."""
+        group = {**self.defaults, **param_group}
+        check_group(group, type(self).__name__)
+        self._check_group(group)
+        streams = list(self.defaults['offsets'])
+        if sorted(group['offsets']) != sorted(streams):
+            raise ValueError(
+                f'all groups of {type(self).__name__} need an offset for each '
+                f'of the streams {", ".join(streams)}, got '
+                f'{", ".join(group["offsets"])}')
+        # A dict in `defaults` would otherwise be one object in every group.
+        param_group['offsets'] = dict(group['offsets'])
+        super().add_param_group(param_group)
+
+    def leaders(self) -> Dict[str, str]:
+        """Map every stream to the stream whose buffer it uses.
+
+        Returns:
+            ``{stream: leader}``, in the order of ``offsets``, then
+            ``{'plain': 'plain'}``. Gradients of streams with one leader may
+            be summed before they are passed to :meth:`step`.
+        """
+        all_offsets = [group['offsets'] for group in self.param_groups]
+        names = list(all_offsets[0])
+        if self.merge:
+            leaders = merge_by_offset(names, all_offsets)
+        else:
+            leaders = {name: name for name in names}
+        return {**leaders, PLAIN: PLAIN}
+
+    @torch.no_grad()
+    def step(  # type: ignore[override]
+            self,
+            stream_grads: Optional[Mapping[str, Gradients]] = None) -> None:
+        """Update the parameters.
+
+        Args:
+            stream_grads: ``{stream: gradients}``, each list in the order of
+                the parameters over all groups. ``None`` in place of a
+                gradient, or a stream that is not given, is a zero gradient
+                wherever the parameter gets a gradient from another stream;
+                a parameter with no gradient at all is skipped. Nothing is
+                modified or kept. Without it ``p.grad`` is the stream
+                ``plain``.
+
+        Raises:
+            KeyError: A stream is not in ``offsets``.
+            ValueError: A list has the wrong length, or a momentum is outside
+                [0, 1).
+            RuntimeError: ``plain`` is mixed with other streams.
+        """
+        params = [p for group in self.param_groups for p in group['params']]
+        if stream_grads is None:
+            stream_grads = {PLAIN: [p.grad for p in params]}
+        grads = sum_by_leader(stream_grads, self.leaders(), len(params))
+        self._check_plain(grads)
+        groups = [g for g in self.param_groups for _ in g['params']]
+        for members in self._buckets(params, groups, grads):
+            self._update([params[i] for i in members],
+                         {name: [g[i] for i in members]
+                          for name, g in grads.items()}, groups[members[0]])
+
+    def _check_group(self, group: Mapping[str, Any]) -> None:
+        """Raise unless the subclass's own hyper-parameters are in range."""
+        raise NotImplementedError
+
+    def _settings(self, param: Tensor, group: Mapping[str,
+                                                      Any]) -> Tuple[Any, ...]:
+        """Return what parameters must share to be updated together."""
+        raise NotImplementedError
+
+    def _update(self, params: Sequence[Tensor], grads: Mapping[str, Gradients],
+                group: Mapping[str, Any]) -> None:
+        """Update parameters that share all settings; all have a gradient."""
+        raise NotImplementedError
+
+    def _check_plain(self, grads: Mapping[str, Gradients]) -> None:
+        plain = PLAIN in grads
+        state = next((s for s in self.state.values() if s), None)
+        mixed = plain and len(grads) > 1
+        if mixed or (state is not None and plain !=
+                     (buffer_key(PLAIN, self.buffer_kind) in state)):
+            raise RuntimeError(
+                'this optimizer has been stepped with '
+                f'{"streams" if plain else "a plain loss"} and is now given '
+                f'{"a plain loss" if plain else "streams"}: their momentum '
+                'buffers do not mix; use one of the two during a run.')
+
+    def _buckets(self, params: Sequence[Tensor],
+                 groups: Sequence[Mapping[str, Any]],
+                 grads: Mapping[str, Gradients]) -> Iterable[List[int]]:
+        """Group the indices of parameters that can be updated together.
+
+        ``paramwise_cfg`` makes a group per parameter: foreach over a group
+        would be a loop. Parameters without any gradient are left out.
+        """
+        buckets: Dict[Tuple[Any, ...], List[int]] = {}
+        for i, (param, group) in enumerate(zip(params, groups)):
+            if all(g[i] is None for g in grads.values()):
+                continue
+            key = (*self._settings(param, group),
+                   tuple(group['offsets'].items()), param.device, param.dtype)
+            buckets.setdefault(key, []).append(i)
+        return buckets.values()
+
+    def __getstate__(self) -> Dict[str, Any]:
+        """Return all that a copy or a pickle needs."""
+        return {**super().__getstate__(), 'merge': self.merge}
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        """Restore a state, a plain optimizer's too; fold merged buffers."""
+        super().__setstate__(state)
+        foreign = False
+        for group in self.param_groups:
+            foreign |= 'offsets' not in group
+            group.setdefault('offsets', dict(self.defaults['offsets']))
+        if foreign:
+            self.state.clear()
+            warnings.warn(
+                f'the checkpoint holds the state of a plain {self.plain_name}'
+                f': {type(self).__name__} keeps its learning rates and '
+                'momentum, takes the offsets from the config and starts its '
+                'stream buffers at zero.',
+                stacklevel=3)
+        self._fold_buffers()
+
+    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        """Load a state; a difference to the configured offsets is told.
+
+        Raises:
+            ValueError: It is the state of an optimizer of another kind.
+        """
+        lacks = [
+            key for key in self.defaults if key != 'offsets' and any(
+                key not in group for group in state_dict['param_groups'])
+        ]
+        if lacks:
+            raise ValueError(
+                'the checkpoint was trained with another kind of optimizer '
+                f'than {type(self).__name__}: its groups lack '
+                f'{", ".join(lacks)}; resume with that optimizer, or start a '
+                'new run with `load_from`.')
+        configured = [dict(g['offsets']) for g in self.param_groups]
+        super().load_state_dict(state_dict)
+        for group, asked in zip(self.param_groups, configured):
+            if group['offsets'] != asked:
+                warnings.warn(
+                    'the checkpoint trained with momentum offsets '
+                    f'{group["offsets"]}, the config asks for {asked}; '
+                    'resuming keeps those of the checkpoint. To change them '
+                    'start a new run with `load_from` instead of `resume`.',
+                    stacklevel=2)
+                break
+
+    def _fold_buffers(self) -> None:
+        """Add buffers of merged streams to their leader's (exact: linear)."""
+        for stream, leader in self.leaders().items():
+            if stream == leader:
+                continue
+            for buffers in self.state.values():
+                buffer = buffers.pop(
+                    buffer_key(stream, self.buffer_kind), None)
+                if buffer is None:
+                    continue
+                key = buffer_key(leader, self.buffer_kind)
+                buffers[key] = buffer + buffers[key] \
+                    if key in buffers else buffer
