@@ -2,14 +2,21 @@
 
 Every divergence is per sample, ``(N,)``, carries ``temperature ** 2`` and is
 summed over classes; nothing is reduced over samples and nothing is detached.
+(What is a statistic of the batch, as in DIST, says so.)
 Half-precision logits are computed and returned in float32.
 """
+from .consistency import batch_consistency, class_consistency
+from .dist import dist_distances
 from .dkd import dkd_divergences
+from .gdkd import gdkd3_divergences, gdkd_divergences, top_group_masses
 from .kd import kd_divergence
+from .ls_gdkd import ls_gdkd_divergences
 from .standardize import standardize_logits
 from .topk import dynamic_topk, topk_keep_mask
 
 __all__ = [
-    'dkd_divergences', 'dynamic_topk', 'kd_divergence', 'standardize_logits',
-    'topk_keep_mask'
+    'batch_consistency', 'class_consistency', 'dist_distances',
+    'dkd_divergences', 'dynamic_topk', 'gdkd3_divergences', 'gdkd_divergences',
+    'kd_divergence', 'ls_gdkd_divergences', 'standardize_logits',
+    'top_group_masses', 'topk_keep_mask'
 ]

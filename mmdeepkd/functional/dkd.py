@@ -1,14 +1,10 @@
-"""The decoupled parts of KD: target class and non-target classes.
-
-Everything stays in log space with *finite* stand-ins for the log of zero, so
-that no masked column can turn into a NaN in the backward pass.
-"""
+"""The decoupled parts of KD: target class and non-target classes."""
 from typing import Optional, Tuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from .groups import divergence_between, divergence_within, log_group_masses
 from .inputs import (
     check_logits,
     check_logits_pair,
@@ -18,29 +14,6 @@ from .inputs import (
     upcast,
     without_autocast,
 )
-from .kd import kl_from_log_probs
-
-
-def _log_target_masses(logits: Tensor, is_target: Tensor) -> Tensor:
-    """Return log [p_target, p_others] as (N, 2), without forming 1 - p."""
-    log_probs = F.log_softmax(logits, dim=1)
-    lowest = torch.finfo(logits.dtype).min
-    # Not gather: its backward is not deterministic on CUDA.
-    log_target = log_probs.masked_fill(~is_target, 0.0).sum(dim=1)
-    log_others = log_probs.masked_fill(is_target, lowest).logsumexp(dim=1)
-    return torch.stack((log_target, log_others), dim=1)
-
-
-def _log_softmax_within(logits: Tensor, kept: Tensor) -> Tensor:
-    """Return the log-softmax over the kept columns, 0 in the others.
-
-    The zeros make a removed column contribute exactly 0 to a divergence and
-    block its gradient, however large the logits; a row with nothing kept is
-    all zeros.
-    """
-    lowest = torch.finfo(logits.dtype).min
-    log_probs = F.log_softmax(logits.masked_fill(~kept, lowest), dim=1)
-    return log_probs.masked_fill(~kept, 0.0)
 
 
 def non_target_mass(logits_teacher: Tensor, target: Tensor,
@@ -60,15 +33,16 @@ def non_target_mass(logits_teacher: Tensor, target: Tensor,
     check_temperature(temperature)
     with without_autocast(logits_teacher):
         teacher = upcast(logits_teacher) / temperature
-        masses = _log_target_masses(teacher, one_hot(target, teacher))
-        return masses[:, 1].exp()
+        others = ~one_hot(target, teacher)
+        return log_group_masses(teacher, (others, )).squeeze(1).exp()
 
 
 def dkd_divergences(logits_student: Tensor,
                     logits_teacher: Tensor,
                     target: Tensor,
                     temperature: float,
-                    keep: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+                    keep: Optional[Tensor] = None,
+                    kl_type: str = 'forward') -> Tuple[Tensor, Tensor]:
     r"""Return the target-class and the non-target-class divergence.
 
     .. math::
@@ -90,13 +64,17 @@ def dkd_divergences(logits_student: Tensor,
         keep: Bool mask of shape (N, C): the non-target classes that enter
             NCKD, all when None. Its target column is ignored. A row with
             none left has an NCKD and a gradient of exactly 0.
+        kl_type: The order in NCKD: 'forward' has the teacher first,
+            'reverse' the student, 'both' is the mean of the two. TCKD is
+            always forward.
 
     Returns:
         ``(tckd, nckd)``, each of shape (N,), float32 for half inputs.
 
     Raises:
         TypeError: A dtype is wrong.
-        ValueError: A shape, a class index or the temperature is wrong.
+        ValueError: A shape, a class index, the temperature or kl_type is
+            wrong.
 
     Example:
         >>> import torch
@@ -115,12 +93,8 @@ def dkd_divergences(logits_student: Tensor,
         teacher = upcast(logits_teacher) / temperature
         is_target = one_hot(target, student)
         kept = ~is_target if keep is None else keep & ~is_target
-        tckd = kl_from_log_probs(
-            _log_target_masses(teacher, is_target),
-            _log_target_masses(student, is_target))
-        nckd = kl_from_log_probs(
-            _log_softmax_within(teacher, kept),
-            _log_softmax_within(student, kept))
+        tckd = divergence_between(student, teacher, (is_target, ~is_target))
+        nckd = divergence_within(student, teacher, kept, kl_type)
         return tckd * temperature**2, nckd * temperature**2
 
 

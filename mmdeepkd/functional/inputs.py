@@ -1,5 +1,6 @@
 """What every formula asks of its inputs, and the precision it works in."""
 import math
+from typing import Tuple
 
 import torch
 from torch import Tensor
@@ -71,6 +72,19 @@ def check_temperature(temperature: float) -> None:
     if not (math.isfinite(temperature) and temperature > 0):
         raise ValueError(f'temperature is {temperature} but must be positive '
                          'and finite: published values are 1 to 4.')
+
+
+def check_sample_weight(weight: Tensor, num_rows: int) -> None:
+    """Raise unless ``weight`` holds one number per sample."""
+    if weight.shape != (num_rows, ):
+        raise ValueError(f'weight has shape {tuple(weight.shape)} but must '
+                         f'be ({num_rows},): one weight per sample.')
+
+
+def check_choice(value: str, name: str, choices: Tuple[str, ...]) -> None:
+    """Raise unless an option is one of its choices."""
+    if value not in choices:
+        raise ValueError(f'{name} is {value!r} but must be one of {choices}.')
 
 
 def one_hot(target: Tensor, logits: Tensor) -> Tensor:

@@ -51,3 +51,25 @@ def standardize_logits(logits: Tensor, eps: float = 1e-7) -> Tensor:
             centred, dim=1, keepdim=True)
         scale = length / math.sqrt(values.size(1) - 1) + eps
         return (centred / scale).masked_fill(constant, 0.0)
+
+
+def lacks_spread(centred: Tensor, values: Tensor, dim: int) -> Tensor:
+    """Return whether values are constant along a dimension, up to rounding.
+
+    What is left of a constant after its mean is subtracted is rounding
+    noise: scaled to deviation 1 it would be a random direction, with a
+    gradient of about 1 / eps.
+
+    Args:
+        centred: The values without their mean, floating, of any shape.
+        values: The values, of the same shape.
+        dim: The dimension that the mean ran over.
+
+    Returns:
+        Bool tensor of the values' shape with ``dim`` of size 1.
+    """
+    spread, size = (
+        torch.linalg.vector_norm(x.detach(), dim=dim, keepdim=True)
+        for x in (centred, values))
+    constant: Tensor = spread <= 8 * torch.finfo(values.dtype).eps * size
+    return constant

@@ -1,13 +1,13 @@
 """What all logit losses share: their inputs, the streams, the reduction."""
 import math
 from abc import ABC, abstractmethod
-from typing import Dict, Optional, Tuple, Union
+from typing import Dict, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
 
 from mmdeepkd.functional import standardize_logits
-from mmdeepkd.functional.inputs import check_temperature
+from mmdeepkd.functional.inputs import check_sample_weight, check_temperature
 
 AvgFactor = Union[float, Tensor]
 
@@ -17,6 +17,15 @@ def check_weight(value: float, name: str) -> None:
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(f'{name} is {value} but must be finite and >= 0: it '
                          'weighs a divergence; 0 switches it off.')
+
+
+def check_weights(values: Sequence[float], name: str, count: int) -> None:
+    """Raise unless there are ``count`` finite weights >= 0."""
+    if len(values) != count:
+        raise ValueError(f'{name} has {len(values)} entries but must have '
+                         f'{count}: one weight per term of the loss.')
+    for i, value in enumerate(values):
+        check_weight(value, f'{name}[{i}]')
 
 
 def reduce_loss(loss: Tensor,
@@ -42,10 +51,7 @@ def reduce_loss(loss: Tensor,
         ValueError: The weight is not (N,) or avg_factor is not a scalar.
     """
     if weight is not None:
-        if weight.shape != loss.shape:
-            raise ValueError(f'weight has shape {tuple(weight.shape)} but '
-                             f'must be {tuple(loss.shape)}: one weight per '
-                             'sample.')
+        check_sample_weight(weight, loss.numel())
         loss = loss * weight.to(loss)
     if avg_factor is None:
         return loss.sum() / max(loss.numel(), 1)
@@ -58,6 +64,16 @@ def reduce_loss(loss: Tensor,
     return loss.sum() / (avg_factor + torch.finfo(torch.float32).eps)
 
 
+def check_hard_target(target: Tensor, name: str) -> None:
+    """Raise if ``target`` holds the soft scores of Mixup or CutMix."""
+    if target.is_floating_point() and target.dim() == 2:
+        raise ValueError(
+            f'{name} splits the classes by the target but target holds soft '
+            f'scores of shape {tuple(target.shape)}: train without Mixup, '
+            'CutMix and label smoothing in the data, or use a loss that '
+            'needs no target, such as KDLoss or GDKDLoss.')
+
+
 class DistillationLoss(nn.Module, ABC):
     """A loss on student and teacher logits, one scalar per gradient stream.
 
@@ -67,6 +83,10 @@ class DistillationLoss(nn.Module, ABC):
     Attributes:
         streams: The streams that the loss feeds, in the order of its terms.
         method: The method's name in the log, ``<stream>.loss_<method>``.
+        uses_target: Whether the loss splits by the target class; it then
+            refuses soft targets, which name no single class.
+        views: How many augmented views of a sample the loss compares; with
+            two, the logits of student and teacher are each a pair.
         warmup_factor: Factor on every term, 1.0 until a hook sets it.
 
     Args:
@@ -76,6 +96,8 @@ class DistillationLoss(nn.Module, ABC):
 
     streams: Tuple[str, ...]
     method: str
+    uses_target: bool = True
+    views: int = 1
 
     def __init__(self, temperature: float, standardize: bool) -> None:
         super().__init__()
@@ -101,7 +123,8 @@ class DistillationLoss(nn.Module, ABC):
         Args:
             logits_student: Floating logits of shape (N, C), C >= 2.
             logits_teacher: Floating logits of shape (N, C).
-            target: Class indices of shape (N,), int64.
+            target: Class indices of shape (N,), int64, or, where
+                ``uses_target`` is False, soft scores of shape (N, C).
             weight: Sample weights of shape (N,), all 1 when None.
             avg_factor: What to divide the weighted sum by; the mean over N
                 is taken when None.
@@ -110,7 +133,14 @@ class DistillationLoss(nn.Module, ABC):
             ``{stream: scalar}``, weights and warm-up applied: the sum of the
             values is the whole distillation loss. An empty batch gives 0,
             attached to the graph of ``logits_student``.
+
+        Raises:
+            TypeError: A dtype is wrong.
+            ValueError: A shape or a class index is wrong, or the loss splits
+                by the target class and gets soft scores.
         """
+        if self.uses_target:
+            check_hard_target(target, type(self).__name__)
         logits_teacher = logits_teacher.detach()
         if self.standardize:
             logits_student = standardize_logits(logits_student)

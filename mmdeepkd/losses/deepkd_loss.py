@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mmdeepkd.functional import dkd_divergences, kd_divergence, topk_keep_mask
 from mmdeepkd.functional.dkd import non_target_mass
-from mmdeepkd.functional.inputs import upcast
+from mmdeepkd.functional.inputs import check_choice, upcast
 from mmdeepkd.functional.topk import check_count
 from mmdeepkd.registry import MODELS
 
@@ -74,8 +74,8 @@ class DeepKDLoss(DistillationLoss):
                  standardize: bool = False,
                  semantics: str = 'paper') -> None:
         super().__init__(temperature, standardize)
-        _check_choice(base, 'base', ('kd', 'dkd'))
-        _check_choice(semantics, 'semantics', ('paper', 'released'))
+        check_choice(base, 'base', ('kd', 'dkd'))
+        check_choice(semantics, 'semantics', ('paper', 'released'))
         check_weight(alpha, 'alpha')
         check_weight(beta, 'beta')
         if topk is not None:
@@ -130,8 +130,3 @@ def _released_keep_mask(logits_teacher: Tensor, target: Tensor,
     keep = torch.zeros_like(logits_teacher, dtype=torch.bool)
     keep.scatter_(1, best, True)
     return keep.scatter_(1, target.unsqueeze(1), False)
-
-
-def _check_choice(value: str, name: str, choices: Tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f'{name} is {value!r} but must be one of {choices}.')

@@ -34,6 +34,7 @@ class KDLoss(DistillationLoss):
 
     streams = ('distill', )
     method = 'kd'
+    uses_target = False
 
     def __init__(self,
                  temperature: float = 4.0,

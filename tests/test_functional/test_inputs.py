@@ -3,9 +3,14 @@ import pytest
 import torch
 
 from mmdeepkd.functional import (
+    dist_distances,
     dkd_divergences,
+    gdkd3_divergences,
+    gdkd_divergences,
     kd_divergence,
+    ls_gdkd_divergences,
     standardize_logits,
+    top_group_masses,
     topk_keep_mask,
 )
 
@@ -14,10 +19,15 @@ TARGET = torch.tensor([0, 1, 4])
 
 
 def both(student, teacher, temperature=4.0):
-    """Return the two functions of a pair of logits as thunks."""
+    """Return every function of a pair of logits, as thunks."""
+    pair = student, teacher
     return [
-        lambda: kd_divergence(student, teacher, temperature),
-        lambda: dkd_divergences(student, teacher, TARGET, temperature),
+        lambda: kd_divergence(*pair, temperature),
+        lambda: dkd_divergences(*pair, TARGET, temperature),
+        lambda: gdkd_divergences(*pair, temperature, 2),
+        lambda: gdkd3_divergences(*pair, temperature, 2),
+        lambda: ls_gdkd_divergences(*pair, temperature, 2, 'both'),
+        lambda: dist_distances(*pair, temperature),
     ]
 
 
@@ -39,7 +49,8 @@ def test_one_class_column_raises():
     one = torch.zeros(3, 1)
     calls = [
         *both(one, one), lambda: standardize_logits(one),
-        lambda: topk_keep_mask(one, torch.zeros(3, dtype=torch.int64), 1)
+        lambda: topk_keep_mask(one, torch.zeros(3, dtype=torch.int64), 1),
+        lambda: top_group_masses(one, 4.0, 1)
     ]
 
     assert_raises(calls, ValueError, 'has 1 class columns but .* at least 2')
@@ -73,7 +84,8 @@ def test_both_logits_need_one_shape(shape):
                          [0.0, -1.0, float('nan'), float('inf')])
 def test_temperature_must_be_positive(temperature):
     assert_raises(
-        both(LOGITS, LOGITS, temperature), ValueError,
+        [*both(LOGITS, LOGITS, temperature),
+         lambda: top_group_masses(LOGITS, temperature, 2)], ValueError,
         f'temperature is {temperature} but must be positive and finite')
 
 

@@ -6,9 +6,14 @@ import pytest
 import torch
 
 from mmdeepkd.functional import (
+    dist_distances,
     dkd_divergences,
+    gdkd3_divergences,
+    gdkd_divergences,
     kd_divergence,
+    ls_gdkd_divergences,
     standardize_logits,
+    top_group_masses,
     topk_keep_mask,
 )
 from mmdeepkd.functional.inputs import without_autocast
@@ -32,12 +37,19 @@ def extreme_batch(num_classes, level=1e4):
 
 
 def divergences(student, teacher, target, temperature, k):
-    """Return every divergence of the package, one list of (N,)."""
+    """Return every divergence of the package, one list of (N,) or (C,)."""
     nothing = torch.zeros_like(student, dtype=torch.bool)
     best = topk_keep_mask(teacher, target, k)
     found = [kd_divergence(student, teacher, temperature)]
     for keep in (None, best, nothing):
         found += dkd_divergences(student, teacher, target, temperature, keep)
+    pair = student, teacher
+    found += gdkd3_divergences(*pair, temperature, k)
+    for kl_type in ('forward', 'reverse', 'both'):
+        found += gdkd_divergences(*pair, temperature, k, kl_type)
+    for inside in ('both', 'other'):
+        found += ls_gdkd_divergences(*pair, temperature, k, inside)
+    found += dist_distances(*pair, temperature)
     standardized = (standardize_logits(student), standardize_logits(teacher))
     found += dkd_divergences(*standardized, target, temperature, best)
     return found
@@ -51,6 +63,8 @@ def test_finite_at_ten_thousand(dtype, temperature, num_classes, k):
     student, teacher, target = extreme_batch(num_classes)
     student = student.to(dtype).requires_grad_()
 
+    masses = top_group_masses(teacher.to(dtype), temperature, k)
+    torch.testing.assert_close(sum(masses), torch.ones_like(masses[0]))
     for value in divergences(student, teacher.to(dtype), target, temperature,
                              k):
         grad, = torch.autograd.grad(value.sum(), student, retain_graph=True)
@@ -67,9 +81,15 @@ def test_finite_near_the_end_of_the_range(dtype):
     teacher = teacher.to(dtype)
     keep = topk_keep_mask(teacher, target, 4)
 
-    parts = dkd_divergences(student, teacher, target, 1.0, keep)
+    parts = [
+        kd_divergence(student, teacher, 1.0),
+        *dkd_divergences(student, teacher, target, 1.0, keep),
+        *gdkd_divergences(student, teacher, 1.0, 4),
+        *gdkd3_divergences(student, teacher, 1.0, 4),
+        *dist_distances(student, teacher, 1.0),
+    ]
 
-    for value in (kd_divergence(student, teacher, 1.0), *parts):
+    for value in parts:
         grad, = torch.autograd.grad(value.sum(), student, retain_graph=True)
         assert value.isfinite().all()
         assert grad.isfinite().all()
@@ -164,7 +184,8 @@ def test_an_empty_batch_gives_empty(dtype):
 
     for value in divergences(student, student.detach(), target, 4.0, 2):
         grad, = torch.autograd.grad(value.sum(), student, retain_graph=True)
-        assert value.shape == (0, )
+        # Statistics of the batch, as in DIST, remain one per class.
+        assert value.shape in ((0, ), (5, ))
         assert grad.shape == (0, 5)
 
 

@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mmdeepkd.losses import DeepKDLoss, DKDLoss, KDLoss
+from mmdeepkd.losses import DeepKDLoss, DKDLoss, GDKDLoss, KDLoss
 from tests import golden
 
 
@@ -81,7 +81,10 @@ def test_dkd_on_sampled_rois():
 @pytest.mark.parametrize('name', golden.names('mmdet__*'))
 def test_row_weights_and_average_factor(name):
     data = golden.load(name)
-    if 'dkd' in name:
+    if '_gdkd_' in name:
+        weights = (data['hp_w0'], data['hp_w1'], data['hp_w2'])
+        loss = GDKDLoss(data['hp_k'], weights, data['hp_T'])
+    elif '_dkd_' in name:
         loss = DKDLoss(data['hp_alpha'], data['hp_beta'], data['hp_T'])
     else:
         loss = KDLoss(data['hp_T'])

@@ -10,7 +10,18 @@ from mmdeepkd.functional import (
     standardize_logits,
     topk_keep_mask,
 )
-from mmdeepkd.losses import DeepKDLoss, DKDLoss, KDLoss
+from mmdeepkd.losses import (
+    DeepKDLoss,
+    DISTLoss,
+    DKDLoss,
+    DKDModLoss,
+    GDKD3Loss,
+    GDKDAutoWLoss,
+    GDKDLoss,
+    GDKDSLoss,
+    KDLoss,
+    LSGDKDLoss,
+)
 
 
 def batch(num_rows=16, num_classes=10):
@@ -21,6 +32,8 @@ def batch(num_rows=16, num_classes=10):
     target = torch.randint(num_classes, (num_rows, ), generator=generator)
     # The release differs from the paper where the teacher is right.
     target[::2] = teacher[::2].argmax(1)
+    # Detection: a background RoI that the teacher takes for an object.
+    target[1] = (teacher[1].argmax() != num_classes - 1) * (num_classes - 1)
     return student, teacher, target
 
 
@@ -39,6 +52,48 @@ def batch(num_rows=16, num_classes=10):
     (DeepKDLoss, 'topk', 3, {'non_target'}),
     (DeepKDLoss, 'standardize', True, {'target', 'non_target'}),
     (DeepKDLoss, 'semantics', 'released', {'non_target'}),
+    (DKDModLoss, 'alpha', 0.5, {'target'}),
+    (DKDModLoss, 'beta', 0.5, {'non_target'}),
+    (DKDModLoss, 'temperature', 2.0, {'target', 'non_target'}),
+    (DKDModLoss, 'split', 'top1', {'target', 'non_target'}),
+    (DKDModLoss, 'kl_type', 'reverse', {'non_target'}),
+    (DKDModLoss, 'standardize', True, {'target', 'non_target'}),
+    (GDKDLoss, 'k', 3, {'target', 'non_target'}),
+    (GDKDLoss, 'weights', (2.0, 1.0, 8.0), {'target'}),
+    (GDKDLoss, 'weights', (1.0, 2.0, 8.0), {'non_target'}),
+    (GDKDLoss, 'weights', [1.0, 1.0, 9.0], {'non_target'}),
+    (GDKDLoss, 'temperature', 2.0, {'target', 'non_target'}),
+    (GDKDLoss, 'kl_type', 'reverse', {'non_target'}),
+    (GDKDLoss, 'kl_type', 'both', {'non_target'}),
+    # The 5 best of 10 classes and the 5 worst part them alike.
+    (GDKDLoss, 'strategy', 'worst', {'non_target'}),
+    (GDKDLoss, 'standardize', True, {'target', 'non_target'}),
+    (GDKD3Loss, 'k', 3, {'target', 'non_target'}),
+    (GDKD3Loss, 'weights', (2.0, 1.0, 8.0), {'target'}),
+    (GDKD3Loss, 'weights', (1.0, 2.0, 8.0), {'non_target'}),
+    (GDKD3Loss, 'temperature', 2.0, {'target', 'non_target'}),
+    (GDKD3Loss, 'standardize', True, {'target', 'non_target'}),
+    (LSGDKDLoss, 'k', 3, {'target', 'non_target'}),
+    (LSGDKDLoss, 'weights', (2.0, 1.0, 8.0), {'target'}),
+    (LSGDKDLoss, 'temperature', 2.0, {'target', 'non_target'}),
+    (LSGDKDLoss, 'norm_mode', 'both', {'target', 'non_target'}),
+    (LSGDKDLoss, 'norm_mode', 'other', {'target', 'non_target'}),
+    (GDKDAutoWLoss, 'k', 3, {'target', 'non_target'}),
+    (GDKDAutoWLoss, 'weights', (2.0, 6.0, 14.0), {'target'}),
+    (GDKDAutoWLoss, 'temperature', 2.0, {'target', 'non_target'}),
+    (GDKDAutoWLoss, 'mode', 'v2', {'non_target'}),
+    (GDKDAutoWLoss, 'mode', 'v3', {'non_target'}),
+    (DISTLoss, 'beta', 0.5, {'distill'}),
+    (DISTLoss, 'gamma', 0.5, {'distill'}),
+    (DISTLoss, 'temperature', 2.0, {'distill'}),
+    (DISTLoss, 'standardize', True, {'distill'}),
+    (GDKDSLoss, 'weights', (2.0, 0.25, 1.0, 0.25), {'target'}),
+    (GDKDSLoss, 'weights', (1.0, 0.5, 1.0, 0.25), {'non_target'}),
+    (GDKDSLoss, 'weights', (1.0, 0.25, 2.0, 0.25), {'target'}),
+    (GDKDSLoss, 'weights', (1.0, 0.25, 1.0, 0.5), {'non_target'}),
+    (GDKDSLoss, 'temperature', 2.0, {'target', 'non_target'}),
+    (GDKDSLoss, 'background', 'teacher', {'target', 'non_target'}),
+    (GDKDSLoss, 'split', 'top1', {'target', 'non_target'}),
 ])
 def test_each_option_changes_its_streams_and_no_other(loss, name, value,
                                                       changed):
@@ -46,7 +101,7 @@ def test_each_option_changes_its_streams_and_no_other(loss, name, value,
     other = loss(**{name: value})(*batch())
 
     assert {s for s in default if default[s] != other[s]} == changed
-    if name in ('alpha', 'beta', 'loss_weight'):
+    if name in ('alpha', 'beta', 'loss_weight') and loss is not DISTLoss:
         stream, = changed
         ratio = value / getattr(loss(), name)
         torch.testing.assert_close(other[stream], ratio * default[stream])
@@ -152,7 +207,10 @@ def test_released_k_of_all_classes_is_no_mask():
         torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize('loss', [KDLoss, DKDLoss, DeepKDLoss])
+@pytest.mark.parametrize('loss', [
+    KDLoss, DKDLoss, DeepKDLoss, DKDModLoss, GDKDLoss, GDKD3Loss, LSGDKDLoss,
+    GDKDAutoWLoss, DISTLoss, GDKDSLoss
+])
 @pytest.mark.parametrize('value', [0.0, -1.0, math.nan, math.inf])
 def test_temperature_must_be_positive(loss, value):
     with pytest.raises(ValueError, match=f'temperature is {value} but'):
@@ -163,11 +221,90 @@ def test_temperature_must_be_positive(loss, value):
                                             (DKDLoss, 'alpha'),
                                             (DKDLoss, 'beta'),
                                             (DeepKDLoss, 'alpha'),
-                                            (DeepKDLoss, 'beta')])
+                                            (DeepKDLoss, 'beta'),
+                                            (DKDModLoss, 'beta'),
+                                            (DISTLoss, 'beta'),
+                                            (DISTLoss, 'gamma')])
 @pytest.mark.parametrize('value', [-0.1, math.nan, math.inf])
 def test_weights_must_be_finite_and_not_negative(loss, name, value):
     with pytest.raises(ValueError, match=f'{name} is {value} but must be fin'):
         loss(**{name: value})
+
+
+def test_dkdmod_at_its_defaults_is_dkd():
+    assert DKDModLoss()(*batch()) == DKDLoss()(*batch())
+
+
+def test_lsgdkd_global_is_gdkd_standardised():
+    assert LSGDKDLoss()(*batch()) == GDKDLoss(standardize=True)(*batch())
+
+
+@pytest.mark.parametrize('k', [1, 4, 10])
+def test_autow_of_weights_one_is_kd(k):
+    loss = GDKDAutoWLoss(k, (1.0, 1.0, 1.0))
+
+    torch.testing.assert_close(
+        sum(loss(*batch()).values()),
+        KDLoss()(*batch())['distill'],
+        rtol=1e-12,
+        atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    'loss', [KDLoss(), DKDModLoss(split='top1'), GDKDLoss(), GDKD3Loss(),
+             LSGDKDLoss(), LSGDKDLoss(norm_mode='both'), GDKDAutoWLoss(),
+             DISTLoss(), GDKDSLoss(background='teacher')])
+def test_soft_targets_are_taken_where_no_target_is_used(loss):
+    student, teacher, target = batch()
+    soft = torch.rand(16, 10).softmax(1)
+
+    assert not loss.uses_target
+    assert loss(student, teacher, soft) == loss(student, teacher, target)
+
+
+@pytest.mark.parametrize(
+    'loss', [DKDLoss(), DeepKDLoss(), DKDModLoss(), GDKDSLoss()])
+def test_soft_targets_are_refused_where_the_target_splits(loss):
+    student, teacher, _ = batch()
+    name = type(loss).__name__
+
+    assert loss.uses_target
+    with pytest.raises(ValueError, match=f'{name} splits the classes by the '
+                       r'target but .* shape \(16, 10\): train without Mixup'):
+        loss(student, teacher, torch.rand(16, 10))
+
+
+@pytest.mark.parametrize(('loss', 'options', 'error', 'message'), [
+    (GDKDLoss, dict(k=0), ValueError, 'k is 0 but must be at least 1'),
+    (GDKD3Loss, dict(k=2.5), TypeError, 'k is 2.5 but must be an int'),
+    (GDKDLoss, dict(weights=(1.0, 8.0)), ValueError,
+     'weights has 2 entries but must have 3'),
+    (GDKDLoss, dict(weights=(1.0, -1.0, 8.0)), ValueError,
+     r'weights\[1\] is -1.0 but must be finite'),
+    (GDKDSLoss, dict(weights=(1.0, 1.0, 8.0)), ValueError,
+     'weights has 3 entries but must have 4'),
+    (GDKDLoss, dict(kl_type='mean'), ValueError, "kl_type is 'mean' but"),
+    (GDKDLoss, dict(strategy='top'), ValueError, "strategy is 'top' but"),
+    (LSGDKDLoss, dict(norm_mode='top'), ValueError, "norm_mode is 'top' but"),
+    (GDKDAutoWLoss, dict(mode='v4'), ValueError, "mode is 'v4' but must"),
+    (DKDModLoss, dict(split='label'), ValueError, "split is 'label' but"),
+    (DKDModLoss, dict(kl_type='mean'), ValueError, "kl_type is 'mean' but"),
+    (GDKDSLoss, dict(background='target'), ValueError,
+     "background is 'target' but must be one of"),
+    (GDKDSLoss, dict(split='target'), ValueError, "split is 'target' but"),
+    (GDKDLoss, dict(topk=5), TypeError, 'topk'),
+    (DISTLoss, dict(loss_weight=1.0), TypeError, 'loss_weight'),
+])
+def test_wrong_options_of_the_others_raise(loss, options, error, message):
+    with pytest.raises(error, match=message):
+        loss(**options)
+
+
+@pytest.mark.parametrize('loss', [GDKDLoss, GDKD3Loss, LSGDKDLoss,
+                                  GDKDAutoWLoss])
+def test_a_k_above_the_classes_raises(loss):
+    with pytest.raises(ValueError, match='k is 11 but the logits have 10 cla'):
+        loss(k=11)(*batch())
 
 
 @pytest.mark.parametrize(('options', 'error', 'message'), [
