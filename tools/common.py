@@ -10,6 +10,9 @@ from mmengine.runner import Runner
 
 import mmdeepkd.checkpoints  # noqa: F401  (files are read safely)
 
+# Datasets of mmpretrain that are downloaded to data_root unless told not to.
+DOWNLOADED = ('CIFAR10', 'CIFAR100', 'MNIST', 'FashionMNIST')
+
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that OpenMMLab's tools have in common."""
@@ -62,12 +65,19 @@ def _dataset_paths(dataset: Any, key: str) -> Iterator[Tuple[str, str]]:
     if not isinstance(dataset, dict) or dataset.get('backend_args'):
         return
     root = dataset.get('data_root') or ''
+    name = str(dataset.get('type')).split('.')[-1]
+    if dataset.get('download', name in DOWNLOADED):
+        return
     if root:
         yield f'{key}.data_root', root
     annotations = dataset.get('ann_file')
     if isinstance(annotations, str) and annotations:
         yield f'{key}.ann_file', os.path.join(root, annotations)
-    for name, folder in (dataset.get('data_prefix') or {}).items():
+    prefixes = dataset.get('data_prefix') or {}
+    if isinstance(prefixes, str):
+        yield f'{key}.data_prefix', os.path.join(root, prefixes)
+        prefixes = {}
+    for name, folder in prefixes.items():
         yield f'{key}.data_prefix.{name}', os.path.join(root, folder)
     yield from _dataset_paths(dataset.get('dataset'), f'{key}.dataset')
     for i, inner in enumerate(dataset.get('datasets') or []):

@@ -5,7 +5,12 @@ import torch
 from mmdet.structures import SampleList
 from torch import Tensor, nn
 
-from mmdeepkd.distillers import BaseDistiller, PixelFormat, convert_pixels
+from mmdeepkd.distillers import (
+    BaseDistiller,
+    PixelFormat,
+    check_topk,
+    convert_pixels,
+)
 from mmdeepkd.distillers.base_distiller import Losses
 from mmdeepkd.distillers.model_config import ModelConfig
 from mmdeepkd.registry import MODELS
@@ -70,7 +75,10 @@ class DetectorDistiller(BaseDistiller):
         check_two_stage(self.student, 'student')
         check_two_stage(self.teacher, 'teacher')
         self._num_classes = check_classes(self.student, self.teacher)
-        self._check_topk()
+        check_topk(
+            self.losses, self._num_classes,
+            f'detectors {self._num_classes} non-target classes (background '
+            'counts)')
         heads = [
             as_stages(m.roi_head.bbox_head)
             for m in (self.student, self.teacher)
@@ -121,15 +129,6 @@ class DetectorDistiller(BaseDistiller):
                         data_samples: SampleList) -> Tensor:
         return convert_pixels(inputs, *self._pixel_formats,
                               [sample.img_shape for sample in data_samples])
-
-    def _check_topk(self) -> None:
-        for loss in self.losses:
-            topk = getattr(loss, 'topk', None)
-            if topk is not None and topk > self._num_classes:
-                raise ValueError(
-                    f'{type(loss).__name__} has topk={topk}, the detectors '
-                    f'{self._num_classes} non-target classes (background '
-                    f'counts): choose topk from 1 to {self._num_classes}.')
 
 
 def _distil(loss: nn.Module, sample: RoISample,

@@ -2,7 +2,9 @@
 from .base_distiller import BaseDistiller
 from .model_config import resolve_model_config
 from .pixels import PixelFormat, convert_pixels
+from .topk import check_topk
 
 __all__ = [
-    'BaseDistiller', 'PixelFormat', 'convert_pixels', 'resolve_model_config'
+    'BaseDistiller', 'PixelFormat', 'check_topk', 'convert_pixels',
+    'resolve_model_config'
 ]

@@ -75,7 +75,7 @@ class BaseDistiller(BaseModel):
         self._adopt(self._build(config))
         self._teacher = build_teacher(
             resolve_model_config(teacher, 'teacher'), teacher_checkpoint,
-            self._build)
+            self._build, self._teacher_network)
         self.losses = nn.ModuleList(_build_loss(c) for c in _as_list(losses))
         self._loss_names = _name_losses(self.losses)
 
@@ -90,22 +90,23 @@ class BaseDistiller(BaseModel):
         """Number of columns of the logits that are distilled."""
 
     @abstractmethod
-    def loss(self, inputs: Tensor, data_samples: Any) -> Losses:
+    def loss(self, inputs: Any, data_samples: Any) -> Losses:
         """Return the losses of the student and of the distillation.
 
         Args:
-            inputs: (N, C, H, W), from the student's preprocessor.
+            inputs: (N, C, H, W), from the student's preprocessor, or several
+                views of the same images.
             data_samples: The annotations.
         """
 
     def forward(self,
-                inputs: Tensor,
+                inputs: Any,
                 data_samples: Any = None,
                 mode: str = 'tensor') -> Any:
         """Distil in mode 'loss'; in other modes be the student.
 
         Args:
-            inputs: (N, C, H, W).
+            inputs: (N, C, H, W), or what else :meth:`loss` takes.
             data_samples: Annotations.
             mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
         """
@@ -180,6 +181,13 @@ class BaseDistiller(BaseModel):
         # The same dict objects, so that both see a parameter replaced.
         self._parameters = student._parameters
         self._buffers = student._buffers
+        # Some students rename their keys on the way to a file and back.
+        self._state_dict_hooks = student._state_dict_hooks
+        self._load_state_dict_pre_hooks = student._load_state_dict_pre_hooks
+
+    def _teacher_network(self, teacher: nn.Module) -> nn.Module:
+        """Return the module whose tensors a teacher's checkpoint names."""
+        return teacher
 
     def _build(self, config: ConfigDict) -> nn.Module:
         # In a run the scope of its config, which may be a project's own.
@@ -208,9 +216,10 @@ class BaseDistiller(BaseModel):
             return
         self._warned = True
         MMLogger.get_current_instance().warning(
-            'PlainCheckpointHook is not in use: plain mmdet cannot open the '
-            'checkpoints of this run with the safe default of torch >= 2.6; '
-            "set runner_type='mmdeepkd.DistillRunner' in the config.")
+            f'PlainCheckpointHook is not in use: plain {self.model_scope} '
+            'cannot open the checkpoints of this run with the safe default '
+            "of torch >= 2.6; set runner_type='mmdeepkd.DistillRunner' in the "
+            'config.')
 
 
 def _as_list(losses: Any) -> List[Any]:

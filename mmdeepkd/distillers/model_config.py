@@ -35,14 +35,17 @@ def resolve_model_config(config: ModelConfig, role: str) -> ConfigDict:
     if 'model' not in loaded:
         raise KeyError(f'the config {config} given as {role} has no `model`.')
     model = loaded.model
+    if 'student' in model:
+        model = resolve_model_config(model.student, role)
+        if 'data_preprocessor' in loaded.model:
+            model.setdefault('data_preprocessor',
+                             loaded.model.data_preprocessor)
     if 'data_preprocessor' in loaded:
         # mmpretrain keeps it beside the model; its Runner moves it in.
         model.setdefault('data_preprocessor', loaded.data_preprocessor)
     if 'default_scope' in loaded:
         # Its types are named from there, whatever the scope of the run.
         model.setdefault('_scope_', loaded.default_scope)
-    if 'student' in model:
-        return resolve_model_config(model.student, role)
     return ConfigDict(copy.deepcopy(model))
 
 

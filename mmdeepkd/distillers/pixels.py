@@ -46,13 +46,17 @@ def convert_pixels(inputs: Tensor, source: PixelFormat, target: PixelFormat,
         return inputs
     if not same:
         inputs = _renormalise(inputs, source, target)
-    outputs = F.pad(inputs, (0, grow[0], 0, grow[1]))
-    if same:
-        outputs = outputs.clone()
-    for image, (valid_height, valid_width) in zip(outputs, shapes):
-        image[:, valid_height:] = target.pad_value
-        image[:, :, valid_width:] = target.pad_value
-    return outputs
+    if any(grow):
+        inputs = F.pad(inputs, (0, grow[0], 0, grow[1]))
+    elif same:
+        inputs = inputs.clone()
+    for image, (valid_height, valid_width) in zip(inputs, shapes):
+        # Slices without elements cost a GPU as much as others.
+        if valid_height < inputs.size(2):
+            image[:, valid_height:] = target.pad_value
+        if valid_width < inputs.size(3):
+            image[:, :, valid_width:] = target.pad_value
+    return inputs
 
 
 def _renormalise(inputs: Tensor, source: PixelFormat,

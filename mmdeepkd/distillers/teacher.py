@@ -32,14 +32,18 @@ class TeacherHolder:
         return TeacherHolder(self.module, owned=False)
 
 
-def build_teacher(config: ConfigDict, checkpoint: Any,
-                  build: Callable[[ConfigDict], nn.Module]) -> TeacherHolder:
+def build_teacher(
+        config: ConfigDict, checkpoint: Any,
+        build: Callable[[ConfigDict], nn.Module],
+        network: Callable[[nn.Module], nn.Module]) -> TeacherHolder:
     """Build the teacher and load its weights, every tensor of them.
 
     Args:
         config: Model config of the teacher.
         checkpoint: Path or URL, as MMEngine's loader takes them.
         build: Builds a model from its config.
+        network: Returns the part of the model that the file's names are
+            relative to.
 
     Returns:
         The holder of the frozen teacher.
@@ -57,12 +61,15 @@ def build_teacher(config: ConfigDict, checkpoint: Any,
     # Constructors draw random weights: the student must not notice.
     with torch.random.fork_rng(devices=[]):
         teacher = build(config)
-    load_strictly(teacher, str(checkpoint))
+    load_strictly(network(teacher), str(checkpoint))
     return TeacherHolder(teacher)
 
 
 def load_strictly(module: nn.Module, checkpoint: str) -> None:
     """Load a checkpoint whose tensors must be exactly the module's.
+
+    The tensors are those of the entry ``state_dict`` or ``model`` (the DeiT
+    repository's), or the file's own.
 
     Args:
         module: The module; changed in place.
@@ -85,6 +92,8 @@ def load_strictly(module: nn.Module, checkpoint: str) -> None:
             f'the teacher checkpoint {checkpoint} holds a '
             f'{type(loaded).__name__}, not a dict of tensors.')
     state = loaded.get('state_dict', loaded)
+    if isinstance(loaded.get('model'), dict):
+        state = loaded['model']
     consume_prefix_in_state_dict_if_present(state, 'module.')
     own = module.state_dict()
     wrong = [

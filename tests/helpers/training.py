@@ -44,10 +44,11 @@ class Scenes(Dataset):
 
 
 def run_training(model, optim_wrapper, work_dir, iterations=5,
-                 runner_class=Runner, seed=0, scenes=None, **kwargs):
+                 runner_class=Runner, seed=0, scenes=None, dataset=None,
+                 collate='pseudo_collate', default_scope='mmdet', **kwargs):
     """Train with MMEngine's Runner; return (runner, losses per iteration)."""
     recorder = Recorder()
-    scenes = scenes or dict(images=10)
+    dataset = dataset or Scenes(**(scenes or dict(images=10)))
     kwargs.setdefault('train_cfg', dict(
         type='IterBasedTrainLoop', max_iters=iterations))
     runner = runner_class(
@@ -56,12 +57,12 @@ def run_training(model, optim_wrapper, work_dir, iterations=5,
         train_dataloader=dict(
             batch_size=2,
             num_workers=0,
-            dataset=Scenes(**scenes),
+            dataset=dataset,
             sampler=dict(type='DefaultSampler', shuffle=False),
-            collate_fn=dict(type='pseudo_collate')),
+            collate_fn=dict(type=collate)),
         optim_wrapper=ConfigDict(optim_wrapper),
         custom_hooks=[recorder, *kwargs.pop('custom_hooks', [])],
-        default_scope='mmdet',
+        default_scope=default_scope,
         log_level='ERROR',
         randomness=dict(seed=seed),
         experiment_name=f'run_{next(_runs)}',

@@ -20,7 +20,7 @@ from mmdeepkd.classification.backbones import (
     published_networks,
 )
 from mmdeepkd.classification.backbones.layers import shuffle_channels
-from mmdeepkd.registry import MODELS
+from tests.helpers.classifiers import build_classifier
 from tests.helpers.processes import ROOT, run_python
 
 # Height of the feature map of a 16x16 image.
@@ -45,7 +45,7 @@ assert net(torch.zeros(1, 3, 8, 8))[0].shape == (1, 64, 2, 2)
 def test_training_reaches_every_parameter(arch):
     config = published_model(arch, num_classes=7)
     torch.manual_seed(0)
-    model = MODELS.build(config)
+    model = build_classifier(config)
     images = torch.randn(2, 3, 16, 16)
     maps = model.backbone(images)
     height = 2 if arch == 'ResNet18' else HEIGHTS[

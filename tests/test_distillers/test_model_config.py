@@ -64,6 +64,20 @@ def test_the_models_own_preprocessor_wins(tmp_path):
         mean=[2.])
 
 
+@pytest.mark.parametrize('inner', ['', 'data_preprocessor=dict(mean=[3.]), '])
+def test_the_student_of_a_distillation_config_keeps_its_preprocessor(
+        inner, tmp_path):
+    path = write(
+        tmp_path / 'kd.py',
+        "default_scope = 'mmpretrain'\n"
+        f"model = dict(type='D', {inner}student=dict(type='Net'))\n"
+        'data_preprocessor = dict(mean=[1.])')
+
+    assert resolve_model_config(path, 'teacher') == dict(
+        type='Net', _scope_='mmpretrain',
+        data_preprocessor=dict(mean=[3. if inner else 1.]))
+
+
 def test_a_file_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match=re.escape(

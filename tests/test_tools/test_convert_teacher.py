@@ -19,8 +19,8 @@ from mmdeepkd.classification.backbones import (
     published_networks,
 )
 from mmdeepkd.distillers.teacher import load_strictly
-from mmdeepkd.registry import MODELS
 from tests.helpers.checkpoint_files import save
+from tests.helpers.classifiers import build_classifier
 from tests.helpers.processes import ROOT, run_tool
 
 REFERENCE = json.loads(
@@ -105,7 +105,7 @@ def test_logits_are_the_reference_s(arch, convert, tmp_path, capsys):
             published(tmp_path / 'ckpt_epoch_240.pth', state(arch)), out)
     number = len(reference['state_dict'])
     assert capsys.readouterr().out == f'{out}: {number} tensors of {arch}\n'
-    model = MODELS.build(published_model(arch)).eval()
+    model = build_classifier(published_model(arch)).eval()
     load_strictly(model, str(out))
     size = reference['input_size']
     images = torch.from_numpy(np.random.RandomState(11).standard_normal(
@@ -127,7 +127,7 @@ def test_what_is_written(legacy, convert, tmp_path):
                        state('wrn_16_1', 'module.'), legacy)
     convert('--arch', 'wrn_16_1', source, tmp_path / 'teacher.pth')
     written = torch.load(tmp_path / 'teacher.pth', weights_only=True)
-    model = MODELS.build(published_model('wrn_16_1'))
+    model = build_classifier(published_model('wrn_16_1'))
 
     assert set(written) == {'meta', 'state_dict'}
     assert written['meta'] == dict(

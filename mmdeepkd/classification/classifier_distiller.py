@@ -1,0 +1,207 @@
+"""Distillation of the logits of image classifiers."""
+import copy
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+
+import torch
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from mmdeepkd.distillers import (
+    BaseDistiller,
+    check_topk,
+    convert_pixels,
+    resolve_model_config,
+)
+from mmdeepkd.distillers.base_distiller import Losses
+from mmdeepkd.distillers.model_config import ModelConfig
+from mmdeepkd.registry import MODELS
+
+from .batches import gather_target, image_shapes, pixel_format
+from .logits import (
+    LogitCapture,
+    check_logits,
+    count_logits,
+    logits_module,
+    network_of,
+)
+from .two_views import TwoViewDataPreprocessor
+
+# What is appended to the names of the student's losses, by number of views.
+_SUFFIXES = {1: ('', ), 2: ('_weak', '_strong')}
+
+
+@MODELS.register_module()
+class ClassifierDistiller(BaseDistiller):
+    """Classifier with a teacher that classifies the same images.
+
+    The student runs once and its loss is untouched: its logits are the ones
+    that loss is computed from ("Distilling the Knowledge in a Neural
+    Network", arXiv 1503.02531, Sec. 2, and the methods after it). Batch
+    augmentation (Mixup, CutMix) runs once, in the student's preprocessor; the
+    teacher sees that batch, re-normalised to its own pixel format.
+
+    Losses of two views (MLKD, CRLD) need two batches of images, weak and
+    strong; student and teacher run on each. The student's own loss is
+    ``loss_cls``, of two views ``loss_cls_weak`` and ``loss_cls_strong``.
+
+    Args:
+        student: A classifier of mmpretrain with a softmax loss; see
+            :class:`BaseDistiller` for the forms.
+        teacher: The same, over the same classes. Without a preprocessor of
+            its own it reads the student's pixels.
+        teacher_checkpoint: Path or URL.
+        losses: One distillation loss or a list.
+        task_weight: Weight of the student's own loss.
+        student_init: ``dict(inherit=['head', ...])``, or None.
+        data_preprocessor: The student's, if its config has none.
+        init_cfg: The student's, instead of its own.
+
+    Raises:
+        TypeError: A model gives no softmax logits of known number, or its
+            preprocessor has no pixel format.
+        ValueError: Class counts, views or labels do not fit.
+
+    Example:
+        >>> model = dict(
+        ...     _delete_=True,
+        ...     type='mmdeepkd.ClassifierDistiller',
+        ...     student={{_base_.model}},
+        ...     teacher='mmpretrain::resnet/resnet34_8xb32_in1k.py',
+        ...     teacher_checkpoint='https://...',
+        ...     losses=dict(type='mmdeepkd.DeepKDLoss', temperature=2.))
+    """
+
+    model_scope = 'mmpretrain'
+
+    def __init__(self,
+                 student: ModelConfig,
+                 teacher: ModelConfig,
+                 teacher_checkpoint: Optional[str],
+                 losses: Union[Dict[str, Any], List[Dict[str, Any]]],
+                 task_weight: float = 1.0,
+                 student_init: Optional[Dict[str, Any]] = None,
+                 data_preprocessor: Optional[Dict[str, Any]] = None,
+                 init_cfg: Optional[Dict[str, Any]] = None) -> None:
+        student = resolve_model_config(student, 'student')
+        teacher = resolve_model_config(teacher, 'teacher')
+        pixels = student.get('data_preprocessor', data_preprocessor)
+        teacher.setdefault('data_preprocessor', copy.deepcopy(pixels))
+        super().__init__(student, teacher, teacher_checkpoint, losses,
+                         task_weight, student_init, data_preprocessor,
+                         init_cfg)
+        self._pixel_formats = (pixel_format(self.student, 'student'),
+                               pixel_format(self.teacher, 'teacher'))
+        self._num_logits = self._check_classes()
+        others = self._num_logits - 1
+        check_topk(self.losses, others,
+                   f'classifiers {others} non-target classes')
+        self._views = self._check_views()
+        self._check_labels()
+        self._capture = LogitCapture(logits_module(self.student, 'student'))
+
+    @property
+    def num_logits(self) -> int:
+        """Number of classes."""
+        return self._num_logits
+
+    def loss(self, inputs: Union[Tensor, Sequence[Tensor]],
+             data_samples: Sequence[DataSample]) -> Losses:
+        """Return the student's loss and those of the distillation.
+
+        Args:
+            inputs: (N, 3, H, W), or with losses of two views the weak and the
+                strong batch, each of that shape.
+            data_samples: Annotations of the N images.
+
+        Returns:
+            ``loss_cls`` and whatever else the student's head returns (two
+            views: with ``_weak``, ``_strong``), and
+            ``<stream>.loss_<method>``.
+
+        Raises:
+            ValueError: The batch has another number of views than the
+                losses, or no single labels.
+        """
+        views = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+        if len(views) != self._views:
+            raise ValueError(
+                f'the batch has {len(views)} view(s) of each image, the '
+                f'losses need {self._views}: mmpretrain.MultiView in the '
+                'pipeline makes two.')
+        target = gather_target(data_samples)
+        losses: Losses = {}
+        logits_student, logits_teacher = [], []
+        for view, suffix in zip(views, _SUFFIXES[self._views]):
+            task, logits = self._run_student(view, data_samples)
+            losses.update(_task_names(task, suffix))
+            logits_student.append(logits)
+            logits_teacher.append(self._run_teacher(view, data_samples))
+        pair = (logits_student, logits_teacher) if self._views > 1 else (
+            logits_student[0], logits_teacher[0])
+        for name, loss in zip(self._loss_names, self.losses):
+            for stream, value in loss(*pair, target).items():
+                losses[f'{stream}.{name}'] = value
+        return losses
+
+    def _run_student(self, inputs: Tensor,
+                     data_samples: Any) -> Tuple[Losses, Tensor]:
+        with self._capture.recording() as outputs:
+            losses = self.student.loss(inputs, data_samples)
+        return losses, check_logits(outputs, self._num_logits, 'student')
+
+    @torch.no_grad()
+    def _run_teacher(self, inputs: Tensor, data_samples: Any) -> Tensor:
+        source, wanted = self._pixel_formats
+        if source != wanted:
+            shapes = image_shapes(inputs, data_samples, source.divisor)
+            inputs = convert_pixels(inputs, source, wanted, shapes)
+        return check_logits([self.teacher(inputs)], self._num_logits,
+                            'teacher')
+
+    def _teacher_network(self, teacher: Any) -> Any:
+        return network_of(teacher)
+
+    def _check_classes(self) -> int:
+        counts = [
+            count_logits(logits_module(model, role), role)
+            for model, role in ((self.student, 'student'), (self.teacher,
+                                                            'teacher'))
+        ]
+        if counts[0] != counts[1]:
+            raise ValueError(
+                f'the student has {counts[0]} classes, the teacher '
+                f'{counts[1]}: set num_classes of both configs to that of '
+                'the dataset, and train the teacher on the same classes.')
+        return counts[0]
+
+    def _check_views(self) -> int:
+        views = {getattr(loss, 'views', 1) for loss in self.losses}
+        if len(views) > 1:
+            raise ValueError(
+                'some of the losses need two views of each image, others one: '
+                'use losses of one kind in one run.')
+        if views == {2} and not isinstance(self.data_preprocessor,
+                                           TwoViewDataPreprocessor):
+            raise ValueError(
+                'the losses need two views of each image, which the '
+                f"student's {type(self.data_preprocessor).__name__} does not "
+                "take: set data_preprocessor.type='mmdeepkd."
+                "TwoViewDataPreprocessor'.")
+        return views.pop()
+
+    def _check_labels(self) -> None:
+        if self.data_preprocessor.batch_augments is None:
+            return
+        for loss in self.losses:
+            if getattr(loss, 'uses_target', False):
+                raise ValueError(
+                    f'{type(loss).__name__} needs one target class per image, '
+                    'which Mixup and CutMix leave it without: remove '
+                    "train_cfg.augments and the preprocessor's "
+                    'batch_augments, or use a loss such as KDLoss.')
+
+
+def _task_names(losses: Losses, suffix: str) -> Losses:
+    """Rename mmpretrain's ``loss``, which is the total's name in the log."""
+    return {('loss_cls' if name == 'loss' else name) + suffix: value
+            for name, value in losses.items()}
