@@ -19,8 +19,13 @@ setup(
     license='Apache-2.0',
     keywords='knowledge distillation, object detection, openmmlab, pytorch',
     packages=find_packages(include=['mmdeepkd', 'mmdeepkd.*']),
-    # .mim/configs is a link to ../../configs; a wheel holds the files.
-    package_data={'mmdeepkd': ['.mim/configs/**/*.py']},
+    # .mim holds links to ../../configs and the model index; a wheel the files.
+    package_data={
+        'mmdeepkd': [
+            '.mim/model-index.yml', '.mim/configs/**/*.py',
+            '.mim/configs/**/*.yml'
+        ]
+    },
     python_requires='>=3.8',
     install_requires=['torch>=2.1', 'mmengine>=0.10,<1', 'numpy>=1.22'],
     extras_require={

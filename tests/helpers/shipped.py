@@ -37,6 +37,9 @@ LEAVES = sorted((path.relative_to(CONFIGS).as_posix()
                  for path in CONFIGS.rglob('*.py')
                  if '_base_' not in path.parts), key=_networks_first)
 
+DISTILLING = [name for name in LEAVES
+              if split_name(name)[1][0] not in ('baseline', 'teacher')]
+
 
 @functools.lru_cache(maxsize=None)
 def shipped(name: str) -> Config:

@@ -10,7 +10,7 @@ from requirement_files import read
 from tests.test_setup.pretend import ROOT
 
 SOURCES = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE',
-           'CHANGELOG.md', 'mmdeepkd', 'configs')
+           'CHANGELOG.md', 'mmdeepkd', 'configs', 'model-index.yml')
 
 
 def run_python(*args, **kwargs):
@@ -48,6 +48,18 @@ def test_the_wheel_holds_every_module_and_config(wheel):
 
     assert configs
     assert held == expected | configs
+
+
+def test_the_wheel_holds_the_model_index_and_what_it_imports(wheel):
+    held = zipfile.ZipFile(wheel)
+    index = held.read('mmdeepkd/.mim/model-index.yml').decode()
+    folders = {path.parent.name for path in ROOT.glob('configs/*/*.yml')}
+    metafiles = {f'configs/{folder}/metafile.yml' for folder in folders}
+
+    assert len(metafiles) > 3
+    assert index == (ROOT / 'model-index.yml').read_text()
+    assert {f'mmdeepkd/.mim/{name}' for name in metafiles} == {
+        name for name in held.namelist() if name.endswith('metafile.yml')}
 
 
 def test_config_path_works_from_the_installed_wheel(wheel, tmp_path):

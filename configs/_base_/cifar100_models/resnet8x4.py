@@ -1,0 +1,11 @@
+# ResNet-8x4 for 32x32 images, 100 classes.
+model = dict(
+    type='mmpretrain.ImageClassifier',
+    backbone=dict(
+        type='mmdeepkd.CifarResNet', depth=8, channels=(32, 64, 128, 256)),
+    neck=dict(type='mmpretrain.GlobalAveragePooling'),
+    head=dict(
+        type='mmpretrain.LinearClsHead',
+        num_classes=100,
+        in_channels=256,
+        loss=dict(type='mmpretrain.CrossEntropyLoss', loss_weight=1.0)))

@@ -1,0 +1,10 @@
+# ShuffleNetV1 for 32x32 images, 100 classes.
+model = dict(
+    type='mmpretrain.ImageClassifier',
+    backbone=dict(type='mmdeepkd.CifarShuffleNetV1'),
+    neck=dict(type='mmpretrain.GlobalAveragePooling'),
+    head=dict(
+        type='mmpretrain.LinearClsHead',
+        num_classes=100,
+        in_channels=960,
+        loss=dict(type='mmpretrain.CrossEntropyLoss', loss_weight=1.0)))

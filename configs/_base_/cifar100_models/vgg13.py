@@ -1,0 +1,10 @@
+# VGG-13 for 32x32 images, 100 classes.
+model = dict(
+    type='mmpretrain.ImageClassifier',
+    backbone=dict(type='mmdeepkd.CifarVGG', depth=13),
+    neck=dict(type='mmpretrain.GlobalAveragePooling'),
+    head=dict(
+        type='mmpretrain.LinearClsHead',
+        num_classes=100,
+        in_channels=512,
+        loss=dict(type='mmpretrain.CrossEntropyLoss', loss_weight=1.0)))

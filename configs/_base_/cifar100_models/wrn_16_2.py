@@ -1,0 +1,10 @@
+# WRN-16-2 for 32x32 images, 100 classes.
+model = dict(
+    type='mmpretrain.ImageClassifier',
+    backbone=dict(type='mmdeepkd.CifarWRN', depth=16, widen_factor=2),
+    neck=dict(type='mmpretrain.GlobalAveragePooling'),
+    head=dict(
+        type='mmpretrain.LinearClsHead',
+        num_classes=100,
+        in_channels=128,
+        loss=dict(type='mmpretrain.CrossEntropyLoss', loss_weight=1.0)))

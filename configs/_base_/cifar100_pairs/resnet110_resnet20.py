@@ -1,0 +1,13 @@
+# ResNet-110 > ResNet-20; the loss is the leaf's.
+_base_ = [
+    '../cifar100_models/resnet20.py', '../cifar100_runtime.py',
+    '../distill_runtime.py'
+]
+
+model = dict(
+    _delete_=True,
+    type='mmdeepkd.ClassifierDistiller',
+    student={{_base_.model}},
+    teacher=__import__('mmdeepkd').config_path(
+        'cifar100/teacher_resnet110.py'),
+    teacher_checkpoint='checkpoints/cifar100/resnet110.pth')

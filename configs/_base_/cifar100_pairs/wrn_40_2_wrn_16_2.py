@@ -1,0 +1,13 @@
+# WRN-40-2 > WRN-16-2; the loss is the leaf's.
+_base_ = [
+    '../cifar100_models/wrn_16_2.py', '../cifar100_runtime.py',
+    '../distill_runtime.py'
+]
+
+model = dict(
+    _delete_=True,
+    type='mmdeepkd.ClassifierDistiller',
+    student={{_base_.model}},
+    teacher=__import__('mmdeepkd').config_path(
+        'cifar100/teacher_wrn_40_2.py'),
+    teacher_checkpoint='checkpoints/cifar100/wrn_40_2.pth')

@@ -1,0 +1,8 @@
+# The plain student: WRN-16-2, CIFAR-100, no teacher. Values: ZaberKo/GDKD
+#     configs/cifar100/vanilla/wrn_16_2.yaml.
+# Needs: data/cifar100 (mmpretrain downloads it).
+# Launch: python tools/train.py configs/cifar100/baseline_wrn_16_2.py
+_base_ = [
+    '../_base_/cifar100_models/wrn_16_2.py', '../_base_/cifar100.py',
+    '../_base_/cifar100_step_240e.py', '../_base_/cifar100_runtime.py'
+]

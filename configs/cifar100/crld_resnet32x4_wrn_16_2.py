@@ -1,0 +1,21 @@
+# CRLD (two views): ResNet-32x4 > WRN-16-2, CIFAR-100; T 4, weights 2 within
+#     and 0.5 across the views, task weight 1. Values: haiduo/DeepKD
+#     configs/cifar100/ours/crld/res32x4_wrn_16_2.yaml; released under DeepKD
+#     alone.
+# Needs: checkpoints/cifar100/resnet32x4.pth, the teacher, from
+#     tools/convert_teacher.py or teacher_resnet32x4.py; data/cifar100
+#     (mmpretrain downloads it).
+# Launch: python tools/train.py configs/cifar100/crld_resnet32x4_wrn_16_2.py
+_base_ = [
+    '../_base_/cifar100_pairs/resnet32x4_wrn_16_2.py',
+    '../_base_/cifar100_two_views.py', '../_base_/cifar100_step_240e.py'
+]
+
+model = dict(
+    losses=dict(
+        type='mmdeepkd.CRLDLoss',
+        temperature=4.0,
+        wv_weight=2.0,
+        cv_weight=0.5,
+        tau_weak=0.9,
+        tau_strong=0.2))

@@ -1,0 +1,21 @@
+# CRLD (two views): ResNet-56 > ResNet-20, CIFAR-100; T 4, weights 0.5 within
+#     and 0.5 across the views, task weight 1. Values: haiduo/DeepKD
+#     configs/cifar100/ours/crld/res56_res20.yaml; released under DeepKD
+#     alone.
+# Needs: checkpoints/cifar100/resnet56.pth, the teacher, from
+#     tools/convert_teacher.py or teacher_resnet56.py; data/cifar100
+#     (mmpretrain downloads it).
+# Launch: python tools/train.py configs/cifar100/crld_resnet56_resnet20.py
+_base_ = [
+    '../_base_/cifar100_pairs/resnet56_resnet20.py',
+    '../_base_/cifar100_two_views.py', '../_base_/cifar100_cosine_240e.py'
+]
+
+model = dict(
+    losses=dict(
+        type='mmdeepkd.CRLDLoss',
+        temperature=4.0,
+        wv_weight=0.5,
+        cv_weight=0.5,
+        tau_weak=0.9,
+        tau_strong=0.2))

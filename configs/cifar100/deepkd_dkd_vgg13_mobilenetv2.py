@@ -1,0 +1,28 @@
+# DeepKD over DKD: VGG-13 > MobileNetV2, CIFAR-100; T 4, alpha 1, beta 1,
+#     task weight 1, dynamic top-K. Values: haiduo/DeepKD
+#     configs/cifar100/ours/dkd/vgg13_MobileNetV2.yaml; that file has no
+#     top-K.
+# Needs: checkpoints/cifar100/vgg13.pth, the teacher, from
+#     tools/convert_teacher.py or teacher_vgg13.py; data/cifar100
+#     (mmpretrain downloads it).
+# Launch: python tools/train.py \
+#             configs/cifar100/deepkd_dkd_vgg13_mobilenetv2.py
+_base_ = [
+    '../_base_/cifar100_pairs/vgg13_mobilenetv2.py',
+    '../_base_/cifar100.py', '../_base_/cifar100_step_240e.py'
+]
+
+model = dict(
+    losses=dict(
+        type='mmdeepkd.DeepKDLoss',
+        base='dkd',
+        alpha=1.0,
+        beta=1.0,
+        temperature=4.0))
+optim_wrapper = dict(
+    type='mmdeepkd.DeepKDOptimWrapper',
+    optimizer=dict(lr=0.01),
+    offsets=dict(task=0.075, target=-0.075, non_target=0.08))
+default_hooks = dict(
+    warmup=dict(type='mmdeepkd.WarmupHook', epochs=20),
+    topk=dict(type='mmdeepkd.DynamicTopKHook'))

@@ -1,0 +1,19 @@
+# DeepKD over KD: VGG-13 > VGG-8, CIFAR-100; T 4, task weight 0.1, dynamic
+#     top-K. Values: haiduo/DeepKD configs/cifar100/ours/kd/vgg13_vgg8.yaml;
+#     that file has no top-K.
+# Needs: checkpoints/cifar100/vgg13.pth, the teacher, from
+#     tools/convert_teacher.py or teacher_vgg13.py; data/cifar100
+#     (mmpretrain downloads it).
+# Launch: python tools/train.py configs/cifar100/deepkd_vgg13_vgg8.py
+_base_ = [
+    '../_base_/cifar100_pairs/vgg13_vgg8.py',
+    '../_base_/cifar100.py', '../_base_/cifar100_step_240e.py'
+]
+
+model = dict(
+    task_weight=0.1,
+    losses=dict(type='mmdeepkd.DeepKDLoss', base='kd', temperature=4.0))
+optim_wrapper = dict(
+    type='mmdeepkd.DeepKDOptimWrapper',
+    offsets=dict(task=0.075, target=-0.075, non_target=0.05))
+default_hooks = dict(topk=dict(type='mmdeepkd.DynamicTopKHook'))

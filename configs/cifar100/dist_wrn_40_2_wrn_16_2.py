@@ -1,0 +1,18 @@
+# DIST: WRN-40-2 > WRN-16-2, CIFAR-100; T 4, beta 2, gamma 2, task weight 1.
+#     Values: ZaberKo/GDKD configs/cifar100/dist/wrn40_2_wrn_16_2.yaml; the
+#     teacher there saw AutoAugment and Cutout.
+# Needs: checkpoints/cifar100/wrn_40_2.pth, the teacher, from
+#     tools/convert_teacher.py or teacher_wrn_40_2.py; data/cifar100
+#     (mmpretrain downloads it).
+# Launch: python tools/train.py configs/cifar100/dist_wrn_40_2_wrn_16_2.py
+_base_ = [
+    '../_base_/cifar100_pairs/wrn_40_2_wrn_16_2.py',
+    '../_base_/cifar100.py', '../_base_/cifar100_step_240e.py'
+]
+
+model = dict(
+    losses=dict(
+        type='mmdeepkd.DISTLoss',
+        beta=2.0,
+        gamma=2.0,
+        temperature=4.0))

@@ -1,0 +1,15 @@
+# DKD: WRN-40-2 > WRN-16-2, CIFAR-100; T 4, alpha 1, beta 6, task weight 1.
+#     Values: megvii-research/mdistiller
+#     configs/cifar100/dkd/wrn40_2_wrn_16_2.yaml.
+# Needs: checkpoints/cifar100/wrn_40_2.pth, the teacher, from
+#     tools/convert_teacher.py or teacher_wrn_40_2.py; data/cifar100
+#     (mmpretrain downloads it).
+# Launch: python tools/train.py configs/cifar100/dkd_wrn_40_2_wrn_16_2.py
+_base_ = [
+    '../_base_/cifar100_pairs/wrn_40_2_wrn_16_2.py',
+    '../_base_/cifar100.py', '../_base_/cifar100_step_240e.py'
+]
+
+model = dict(
+    losses=dict(type='mmdeepkd.DKDLoss', alpha=1.0, beta=6.0, temperature=4.0))
+default_hooks = dict(warmup=dict(type='mmdeepkd.WarmupHook', epochs=20))

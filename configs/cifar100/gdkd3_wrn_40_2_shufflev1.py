@@ -1,0 +1,21 @@
+# GDKD3: WRN-40-2 > ShuffleNetV1, CIFAR-100; T 4, k 4, weights 1 / 2 / 6,
+#     task weight 1. Values: ZaberKo/GDKD
+#     configs/cifar100/gdkd3/wrn40_2_shuv1.yaml; the teacher there saw
+#     AutoAugment and Cutout.
+# Needs: checkpoints/cifar100/wrn_40_2.pth, the teacher, from
+#     tools/convert_teacher.py or teacher_wrn_40_2.py; data/cifar100
+#     (mmpretrain downloads it).
+# Launch: python tools/train.py configs/cifar100/gdkd3_wrn_40_2_shufflev1.py
+_base_ = [
+    '../_base_/cifar100_pairs/wrn_40_2_shufflev1.py',
+    '../_base_/cifar100.py', '../_base_/cifar100_step_240e.py'
+]
+
+model = dict(
+    losses=dict(
+        type='mmdeepkd.GDKD3Loss',
+        k=4,
+        weights=(1.0, 2.0, 6.0),
+        temperature=4.0))
+optim_wrapper = dict(optimizer=dict(lr=0.01))
+default_hooks = dict(warmup=dict(type='mmdeepkd.WarmupHook', epochs=20))

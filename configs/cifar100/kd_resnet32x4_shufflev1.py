@@ -1,0 +1,16 @@
+# KD: ResNet-32x4 > ShuffleNetV1, CIFAR-100; T 4, weight 0.9, task weight
+#     0.1. Values: ZaberKo/GDKD configs/cifar100/kd/res32x4_shuv1.yaml; the
+#     teacher there saw AutoAugment and Cutout.
+# Needs: checkpoints/cifar100/resnet32x4.pth, the teacher, from
+#     tools/convert_teacher.py or teacher_resnet32x4.py; data/cifar100
+#     (mmpretrain downloads it).
+# Launch: python tools/train.py configs/cifar100/kd_resnet32x4_shufflev1.py
+_base_ = [
+    '../_base_/cifar100_pairs/resnet32x4_shufflev1.py',
+    '../_base_/cifar100.py', '../_base_/cifar100_step_240e.py'
+]
+
+model = dict(
+    task_weight=0.1,
+    losses=dict(type='mmdeepkd.KDLoss', temperature=4.0, loss_weight=0.9))
+optim_wrapper = dict(optimizer=dict(lr=0.01))

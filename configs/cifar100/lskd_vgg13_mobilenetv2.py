@@ -1,0 +1,21 @@
+# LSKD (KD on standardised logits): VGG-13 > MobileNetV2, CIFAR-100; T 2,
+#     weight 9, task weight 0.1. Values:
+#     sunshangquan/logit-standardization-KD
+#     configs/cifar100/kd/vgg13_MobileNetV2.yaml --logit-stand.
+# Needs: checkpoints/cifar100/vgg13.pth, the teacher, from
+#     tools/convert_teacher.py or teacher_vgg13.py; data/cifar100
+#     (mmpretrain downloads it).
+# Launch: python tools/train.py configs/cifar100/lskd_vgg13_mobilenetv2.py
+_base_ = [
+    '../_base_/cifar100_pairs/vgg13_mobilenetv2.py',
+    '../_base_/cifar100.py', '../_base_/cifar100_step_240e.py'
+]
+
+model = dict(
+    task_weight=0.1,
+    losses=dict(
+        type='mmdeepkd.KDLoss',
+        temperature=2.0,
+        loss_weight=9.0,
+        standardize=True))
+optim_wrapper = dict(optimizer=dict(lr=0.01))

@@ -1,0 +1,10 @@
+# The teacher: VGG-13, CIFAR-100. Values: ZaberKo/GDKD
+#     configs/cifar100/vanilla/vgg13.yaml.
+# Needs: data/cifar100 (mmpretrain downloads it).
+# The published weights need no training: tools/convert_teacher.py writes
+# checkpoints/cifar100/vgg13.pth.
+# Launch: python tools/train.py configs/cifar100/teacher_vgg13.py
+_base_ = [
+    '../_base_/cifar100_models/vgg13.py', '../_base_/cifar100.py',
+    '../_base_/cifar100_step_240e.py', '../_base_/cifar100_runtime.py'
+]

@@ -1,0 +1,21 @@
+# DKDMod: ResNet-50 (top-1 76.55 in mmpretrain's model zoo) > MobileNetV1;
+#     split by the label, alpha 1, beta 8, T 4, warm-up 20 as published.
+# Needs: ImageNet-1k in data/imagenet. The learning rate is for 8 GPUs x 64
+#     images; for another batch size add --auto-scale-lr.
+#     The teacher is downloaded from mmpretrain's model zoo.
+# Launch: python tools/train.py configs/imagenet/dkdmod_r50_mv1.py
+#     or: tools/dist_train.sh configs/imagenet/dkdmod_r50_mv1.py 8
+_base_ = [
+    '../_base_/imagenet_pairs/r50_mv1.py', '../_base_/imagenet.py',
+    '../_base_/imagenet_step_100e.py'
+]
+
+model = dict(
+    task_weight=1.0,
+    losses=dict(
+        type='mmdeepkd.DKDModLoss',
+        alpha=1.0,
+        beta=8.0,
+        temperature=4.0,
+        split='target'))
+default_hooks = dict(warmup=dict(type='mmdeepkd.WarmupHook', epochs=20))
