@@ -1,4 +1,4 @@
-# make demo | test | lint | env | clean
+# make demo | bench-digits | test | lint | env | clean
 #
 # Each sets up what it needs first: .venv, made on the first call. With
 # PYTHON=/path/to/python an existing OpenMMLab environment is used instead;
@@ -14,11 +14,16 @@ RUN := $(PYTHON)
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 endif
 
-.PHONY: demo test lint env clean
+.PHONY: demo bench-digits test lint env clean
 
 demo:
 	@$(SETUP) runtime
 	@$(RUN) tools/demo.py
+
+# About 40 minutes on two cores; continues where it stopped.
+bench-digits:
+	@$(SETUP) bench
+	@$(RUN) tools/bench_digits.py
 
 # One thread each: two processes on two cores, and the same sums every time.
 test:

@@ -1,5 +1,6 @@
 # Digits-100: two real handwritten digits side by side, 8x16 pixels, 100
-# classes. Made in memory from scikit-learn's bundled digits: no files.
+# classes. Made in memory from scikit-learn's bundled digits: no files. Seed 1:
+# task and nets were tried out on the draw of seed 0.
 # No augmentation: with 8x8 pixels a shift or a flip makes another image.
 data_preprocessor = dict(
     type='mmpretrain.ClsDataPreprocessor',
@@ -17,6 +18,7 @@ train_dataloader = dict(
     dataset=dict(
         type='mmdeepkd.Digits100',
         split='train',
+        seed=1,
         pipeline=[dict(type='mmpretrain.PackInputs', meta_keys=())]))
 val_dataloader = dict(
     batch_size=500,
@@ -26,6 +28,7 @@ val_dataloader = dict(
     dataset=dict(
         type='mmdeepkd.Digits100',
         split='val',
+        seed=1,
         test_mode=True,
         pipeline=[dict(type='mmpretrain.PackInputs', meta_keys=())]))
 test_dataloader = dict(
@@ -36,6 +39,7 @@ test_dataloader = dict(
     dataset=dict(
         type='mmdeepkd.Digits100',
         split='test',
+        seed=1,
         test_mode=True,
         pipeline=[dict(type='mmpretrain.PackInputs', meta_keys=())]))
 

@@ -42,7 +42,7 @@ def test_comments_markers_and_includes_are_read(tmp_path):
     assert python_range(tmp_path / 'a.txt') == ((3, 8), (3, 11))
 
 
-@pytest.mark.parametrize('name', ['tests', 'build'])
+@pytest.mark.parametrize('name', ['tests', 'bench', 'build'])
 def test_the_modern_stack_lies_in_the_accepted_ranges(name):
     accepted = read(FOLDER / f'{name}.txt')
     pinned = pins(FOLDER / 'modern.txt')

@@ -132,7 +132,7 @@ def main():
     parser.add_argument('--own', action='store_true',
                         help='only check the Python that runs this')
     parser.add_argument('need', nargs='?', default='tests',
-                        choices=['runtime', 'tests', 'lint'],
+                        choices=['runtime', 'bench', 'tests', 'lint'],
                         help='what an own Python must offer')
     args = parser.parse_args()
     # Ends like Ctrl-C, so that no compiler is left running.
