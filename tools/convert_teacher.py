@@ -8,6 +8,7 @@ import argparse
 import difflib
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Dict, List
 
@@ -102,11 +103,16 @@ def _few(names: List[str], kind: str) -> str:
 
 def convert(args: argparse.Namespace) -> int:
     """Write the checkpoint; return its number of tensors."""
+    if find_spec('mmpretrain') is None:
+        raise ImportError(
+            'the networks are built with mmpretrain: install it with `pip '
+            'install "mmpretrain>=1.0" "mmcv>=2.0,<2.2"`, or with `make env` '
+            'in a checkout.')
     check_arch(args.arch)
     if args.out.exists() and not args.force:
         raise FileExistsError(f'{args.out} exists already: give another file, '
                               'or --force to replace it.')
-    state = rename_published(read_published(args.source))
+    state = rename_published(args.arch, read_published(args.source))
     model = MODELS.build(published_model(args.arch, args.num_classes))
     check_state(state, model.state_dict(),
                 f'{args.source} does not hold a {args.arch}')
@@ -124,7 +130,7 @@ def main() -> None:
     args = parse_args()
     try:
         count = convert(args)
-    except (OSError, RuntimeError, UnsafeCheckpointError,
+    except (ImportError, OSError, RuntimeError, UnsafeCheckpointError,
             ValueError) as error:
         sys.exit(f'convert_teacher: {error}')
     print(f'{args.out}: {count} tensors of {args.arch}')

@@ -8,7 +8,7 @@ from common import (
     load_config,
 )
 
-from mmdeepkd.distillers import resolve_model_config
+from mmdeepkd.distillers import student_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,7 +26,7 @@ def main() -> None:
     cfg = load_config(args)
     # The checkpoint is the student's: no teacher needs to be loaded.
     if 'student' in cfg.model:
-        cfg.model = resolve_model_config(cfg.model.student, 'student')
+        cfg.model = student_config(cfg.model)
     cfg.load_from = args.checkpoint
     check_datasets(cfg, ['test_dataloader'])
     build_runner(cfg).test()

@@ -2,7 +2,6 @@
 from importlib.util import find_spec
 
 from .backbones import (
-    CifarBottleneckResNet,
     CifarMobileNetV2,
     CifarResNet,
     CifarShuffleNetV1,
@@ -20,7 +19,7 @@ else:
     from .missing import ClassifierDistiller
 
 __all__ = [
-    'CifarBottleneckResNet', 'CifarMobileNetV2', 'CifarResNet',
-    'CifarShuffleNetV1', 'CifarShuffleNetV2', 'CifarVGG', 'CifarWRN',
-    'ClassifierDistiller', 'MobileNetV1'
+    'CifarMobileNetV2', 'CifarResNet', 'CifarShuffleNetV1',
+    'CifarShuffleNetV2', 'CifarVGG', 'CifarWRN', 'ClassifierDistiller',
+    'MobileNetV1'
 ]

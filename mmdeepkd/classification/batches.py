@@ -71,7 +71,8 @@ def image_shapes(inputs: Tensor, data_samples: Sequence[DataSample],
 
     Args:
         inputs: (N, C, H, W), padded by the student's preprocessor.
-        data_samples: Annotations of the N images.
+        data_samples: Annotations of the N images; empty where they do not
+            belong to these inputs.
         divisor: What the preprocessor pads to multiples of.
 
     Raises:
@@ -86,8 +87,8 @@ def image_shapes(inputs: Tensor, data_samples: Sequence[DataSample],
         raise ValueError(
             f'the preprocessor pads the images to {padded}, multiples of '
             f'{divisor}, but the img_shape of the samples does not say from '
-            'where: put img_shape into meta_keys of PackInputs, or set '
-            'pad_size_divisor=1.')
+            'where (of two views it cannot): put img_shape into meta_keys of '
+            'PackInputs, or set pad_size_divisor=1.')
     # Not every transform of mmpretrain keeps img_shape up to date, and
     # batches stacked from images of one size have no padding.
     return [padded] * len(inputs)

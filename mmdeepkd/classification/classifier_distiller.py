@@ -11,6 +11,7 @@ from mmdeepkd.distillers import (
     check_topk,
     convert_pixels,
     resolve_model_config,
+    student_config,
 )
 from mmdeepkd.distillers.base_distiller import Losses
 from mmdeepkd.distillers.model_config import ModelConfig
@@ -24,7 +25,7 @@ from .logits import (
     logits_module,
     network_of,
 )
-from .two_views import TwoViewDataPreprocessor
+from .loss_checks import check_losses
 
 # What is appended to the names of the student's losses, by number of views.
 _SUFFIXES = {1: ('', ), 2: ('_weak', '_strong')}
@@ -82,21 +83,29 @@ class ClassifierDistiller(BaseDistiller):
                  student_init: Optional[Dict[str, Any]] = None,
                  data_preprocessor: Optional[Dict[str, Any]] = None,
                  init_cfg: Optional[Dict[str, Any]] = None) -> None:
-        student = resolve_model_config(student, 'student')
+        student = student_config(
+            dict(student=student, data_preprocessor=data_preprocessor))
         teacher = resolve_model_config(teacher, 'teacher')
-        pixels = student.get('data_preprocessor', data_preprocessor)
-        teacher.setdefault('data_preprocessor', copy.deepcopy(pixels))
-        super().__init__(student, teacher, teacher_checkpoint, losses,
-                         task_weight, student_init, data_preprocessor,
-                         init_cfg)
+        teacher.setdefault('data_preprocessor',
+                           copy.deepcopy(student.get('data_preprocessor')))
+        # It is never trained, and two views refuse augmentations of batches.
+        if 'train_cfg' in teacher:
+            teacher['train_cfg'] = None
+        super().__init__(
+            student,
+            teacher,
+            teacher_checkpoint,
+            losses,
+            task_weight,
+            student_init,
+            init_cfg=init_cfg)
         self._pixel_formats = (pixel_format(self.student, 'student'),
                                pixel_format(self.teacher, 'teacher'))
         self._num_logits = self._check_classes()
         others = self._num_logits - 1
         check_topk(self.losses, others,
                    f'classifiers {others} non-target classes')
-        self._views = self._check_views()
-        self._check_labels()
+        self._views = check_losses(self.losses, self.data_preprocessor)
         self._capture = LogitCapture(logits_module(self.student, 'student'))
 
     @property
@@ -153,7 +162,10 @@ class ClassifierDistiller(BaseDistiller):
     def _run_teacher(self, inputs: Tensor, data_samples: Any) -> Tensor:
         source, wanted = self._pixel_formats
         if source != wanted:
-            shapes = image_shapes(inputs, data_samples, source.divisor)
+            # Of two views img_shape is that of neither.
+            shapes = image_shapes(
+                inputs, data_samples if self._views == 1 else (),
+                source.divisor)
             inputs = convert_pixels(inputs, source, wanted, shapes)
         return check_logits([self.teacher(inputs)], self._num_logits,
                             'teacher')
@@ -173,32 +185,6 @@ class ClassifierDistiller(BaseDistiller):
                 f'{counts[1]}: set num_classes of both configs to that of '
                 'the dataset, and train the teacher on the same classes.')
         return counts[0]
-
-    def _check_views(self) -> int:
-        views = {getattr(loss, 'views', 1) for loss in self.losses}
-        if len(views) > 1:
-            raise ValueError(
-                'some of the losses need two views of each image, others one: '
-                'use losses of one kind in one run.')
-        if views == {2} and not isinstance(self.data_preprocessor,
-                                           TwoViewDataPreprocessor):
-            raise ValueError(
-                'the losses need two views of each image, which the '
-                f"student's {type(self.data_preprocessor).__name__} does not "
-                "take: set data_preprocessor.type='mmdeepkd."
-                "TwoViewDataPreprocessor'.")
-        return views.pop()
-
-    def _check_labels(self) -> None:
-        if self.data_preprocessor.batch_augments is None:
-            return
-        for loss in self.losses:
-            if getattr(loss, 'uses_target', False):
-                raise ValueError(
-                    f'{type(loss).__name__} needs one target class per image, '
-                    'which Mixup and CutMix leave it without: remove '
-                    "train_cfg.augments and the preprocessor's "
-                    'batch_augments, or use a loss such as KDLoss.')
 
 
 def _task_names(losses: Losses, suffix: str) -> Losses:

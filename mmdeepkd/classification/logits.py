@@ -3,7 +3,7 @@ from contextlib import contextmanager
 from typing import Any, Iterator, List
 
 from mmpretrain.models.classifiers import HuggingFaceClassifier, TimmClassifier
-from mmpretrain.models.heads import ClsHead
+from mmpretrain.models.heads import ArcFaceClsHead, ClsHead
 from mmpretrain.models.losses import FocalLoss
 from torch import Tensor, nn
 
@@ -32,7 +32,8 @@ def logits_module(classifier: nn.Module, role: str) -> nn.Module:
         role: ``'student'`` or ``'teacher'``.
 
     Raises:
-        TypeError: It has no head that gives one row of logits per image.
+        TypeError: It has no head that gives one row of logits per image, or
+            one that trains other logits than it predicts with.
         ValueError: Its loss is not a softmax loss.
     """
     if isinstance(classifier, _WRAPPERS):
@@ -46,6 +47,12 @@ def logits_module(classifier: nn.Module, role: str) -> nn.Module:
                 f'{type(classifier).__name__} has '
                 f'{"none" if module is None else type(module).__name__}: use '
                 'such a head, or TimmClassifier for a timm model.')
+        if role == 'student' and isinstance(module, ArcFaceClsHead):
+            raise TypeError(
+                f'the student has a {type(module).__name__}, whose loss '
+                'lowers the logit of the target class by a margin, so that '
+                'its logits are not those it predicts with: use a head '
+                'without margin, such as LinearClsHead.')
         loss = module.loss_module
     if any(getattr(part, 'use_sigmoid', False) or isinstance(part, FocalLoss)
            for part in loss.modules()):

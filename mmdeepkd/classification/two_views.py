@@ -43,7 +43,7 @@ class TwoViewDataPreprocessor(ClsDataPreprocessor):
         ...         type='mmpretrain.MultiView',
         ...         num_views=[1, 1],
         ...         transforms=[view, [*view, strong_augmentation]]),
-        ...     dict(type='mmpretrain.PackInputs')
+        ...     dict(type='mmpretrain.PackInputs', meta_keys=())
         ... ]
     """
 

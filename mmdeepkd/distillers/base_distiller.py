@@ -4,26 +4,25 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from mmengine.config import ConfigDict
 from mmengine.logging import MMLogger
-from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from mmdeepkd.registry import MODELS
 
-from .model_config import ModelConfig, resolve_model_config
+from .model_config import ModelConfig, resolve_model_config, student_config
+from .student_front import StudentFront
 from .student_init import inherit_parts, parse_student_init
 from .teacher import build_teacher
 
 Losses = Dict[str, Union[Tensor, List[Tensor]]]
 
 
-class BaseDistiller(BaseModel):
+class BaseDistiller(StudentFront):
     """A student with a frozen teacher and distillation losses.
 
-    The distiller *is* the student to everyone else: it registers the
-    student's children as its own, so parameter names, ``paramwise_cfg`` keys,
-    checkpoints and predictions are the plain student's. The teacher is in
-    none of them.
+    The distiller *is* the student to everyone else: parameter names,
+    ``paramwise_cfg`` keys, checkpoints, predictions and methods are the plain
+    student's. The teacher is in none of them.
 
     Its ``parse_losses`` returns the total with an attribute ``streams``,
     ``{stream: scalar}``: MMEngine's own OptimWrapper trains on the total,
@@ -67,9 +66,8 @@ class BaseDistiller(BaseModel):
         self.task_weight = task_weight
         self._warned = False
         self._inherit, self._strict_inherit = parse_student_init(student_init)
-        config = resolve_model_config(student, 'student')
-        if data_preprocessor is not None:
-            config.setdefault('data_preprocessor', data_preprocessor)
+        config = student_config(
+            dict(student=student, data_preprocessor=data_preprocessor))
         if init_cfg is not None:
             config['init_cfg'] = init_cfg
         self._adopt(self._build(config))
@@ -167,23 +165,6 @@ class BaseDistiller(BaseModel):
         super().train(mode)
         self.student.train(mode)
         return self
-
-    def _adopt(self, student: nn.Module) -> None:
-        """Register the student's children as one's own."""
-        # Not a child itself: names would get the prefix 'student.'.
-        object.__setattr__(self, 'student', student)
-        taken = set(dict(student.named_children())) & {'losses', 'distill'}
-        if taken:
-            raise ValueError(f'the student has children named {taken}, names '
-                             'the distiller needs for itself: rename them.')
-        for name, child in student.named_children():
-            self.add_module(name, child)
-        # The same dict objects, so that both see a parameter replaced.
-        self._parameters = student._parameters
-        self._buffers = student._buffers
-        # Some students rename their keys on the way to a file and back.
-        self._state_dict_hooks = student._state_dict_hooks
-        self._load_state_dict_pre_hooks = student._load_state_dict_pre_hooks
 
     def _teacher_network(self, teacher: nn.Module) -> nn.Module:
         """Return the module whose tensors a teacher's checkpoint names."""

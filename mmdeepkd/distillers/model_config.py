@@ -6,6 +6,7 @@ from typing import Any, Dict, Union
 
 from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
+from mmengine.logging import MMLogger
 
 ModelConfig = Union[str, Path, Dict[str, Any]]
 
@@ -36,10 +37,7 @@ def resolve_model_config(config: ModelConfig, role: str) -> ConfigDict:
         raise KeyError(f'the config {config} given as {role} has no `model`.')
     model = loaded.model
     if 'student' in model:
-        model = resolve_model_config(model.student, role)
-        if 'data_preprocessor' in loaded.model:
-            model.setdefault('data_preprocessor',
-                             loaded.model.data_preprocessor)
+        model = student_config(model, role)
     if 'data_preprocessor' in loaded:
         # mmpretrain keeps it beside the model; its Runner moves it in.
         model.setdefault('data_preprocessor', loaded.data_preprocessor)
@@ -47,6 +45,32 @@ def resolve_model_config(config: ModelConfig, role: str) -> ConfigDict:
         # Its types are named from there, whatever the scope of the run.
         model.setdefault('_scope_', loaded.default_scope)
     return ConfigDict(copy.deepcopy(model))
+
+
+def student_config(distiller: Dict[str, Any],
+                   role: str = 'student') -> ConfigDict:
+    """Return the student of a distiller, with its preprocessor, as a copy.
+
+    Where the student has no preprocessor the distiller's is its own; where
+    both have one, and another, the student's is kept and a warning logged.
+
+    Args:
+        distiller: ``student`` and perhaps ``data_preprocessor``.
+        role: ``'student'`` or ``'teacher'``, for messages.
+
+    Raises:
+        FileNotFoundError, ImportError, TypeError, KeyError: As of
+            :func:`resolve_model_config`.
+    """
+    student = resolve_model_config(distiller['student'], role)
+    given = copy.deepcopy(distiller.get('data_preprocessor'))
+    if given is not None:
+        own = student.setdefault('data_preprocessor', given)
+        if own != given:
+            MMLogger.get_current_instance().warning(
+                f'the {role} has a data_preprocessor of its own, {own}, '
+                f'which is used instead of that of the run, {given}.')
+    return student
 
 
 def _load(path: str, role: str) -> Config:

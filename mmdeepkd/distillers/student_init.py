@@ -19,8 +19,8 @@ def parse_student_init(config: Any) -> Tuple[List[str], bool]:
     unknown = set(config) - {'inherit', 'strict'}
     if unknown or not config.get('inherit'):
         raise ValueError(
-            "student_init must be dict(inherit=['neck', 'rpn_head', ...]) "
-            f'with an optional strict=False, got {dict(config)}.')
+            'student_init must be dict(inherit=[...]), a list of parts of the '
+            f'student, with an optional strict=False, got {dict(config)}.')
     parts = config['inherit']
     return [parts] if isinstance(parts, str) else list(parts), bool(
         config.get('strict', True))
@@ -47,8 +47,8 @@ def inherit_parts(student: nn.Module, teacher: nn.Module, parts: List[str],
             if not tensors:
                 raise ValueError(
                     f'student_init inherits {part!r}, which the {name} does '
-                    'not have: name parts of both, such as neck, rpn_head or '
-                    'roi_head.')
+                    'not have: name parts of both; the student has '
+                    f'{_parts(student)}.')
         fitting = [
             key for key in own
             if key in source and own[key].shape == source[key].shape
@@ -65,6 +65,11 @@ def inherit_parts(student: nn.Module, teacher: nn.Module, parts: List[str],
         logger.info(f'student_init: {part} inherits {len(fitting)} of '
                     f'{len(own)} tensors from the teacher'
                     f'{"; skipped " + ", ".join(skipped) if skipped else ""}.')
+
+
+def _parts(model: nn.Module) -> str:
+    names = [key.split('.')[0] for key in model.state_dict()]
+    return ', '.join(dict.fromkeys(names))
 
 
 def _tensors(model: nn.Module, part: str) -> Dict[str, Tensor]:

@@ -108,6 +108,12 @@ def load_strictly(module: nn.Module, checkpoint: str) -> None:
     fitting._metadata = getattr(state, '_metadata', None)
     keys = module.load_state_dict(fitting, strict=False)
     missing = [key for key in keys.missing_keys if key not in state]
+    if state.keys().isdisjoint(own):
+        raise RuntimeError(
+            f'the teacher checkpoint {checkpoint} does not match the teacher: '
+            f"none of its {len(state)} names is one of the teacher's "
+            f'{len(own)}; a file of another code base must be converted first '
+            '(CIFAR-100: tools/convert_teacher.py).')
     if wrong or missing or keys.unexpected_keys:
         raise RuntimeError(
             f'the teacher checkpoint {checkpoint} does not match the teacher '

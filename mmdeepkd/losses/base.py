@@ -85,6 +85,7 @@ class DistillationLoss(nn.Module, ABC):
         method: The method's name in the log, ``<stream>.loss_<method>``.
         uses_target: Whether the loss splits by the target class; it then
             refuses soft targets, which name no single class.
+        needs_background: Whether the last class must be background.
         views: How many augmented views of a sample the loss compares; with
             two, the logits of student and teacher are each a pair.
         warmup_factor: Factor on every term, 1.0 until a hook sets it.
@@ -97,6 +98,7 @@ class DistillationLoss(nn.Module, ABC):
     streams: Tuple[str, ...]
     method: str
     uses_target: bool = True
+    needs_background: bool = False
     views: int = 1
 
     def __init__(self, temperature: float, standardize: bool) -> None:

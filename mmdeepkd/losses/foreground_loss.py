@@ -82,6 +82,7 @@ class ForegroundLoss(nn.Module):
     """
 
     uses_target = True
+    needs_background = True
     views = 1
 
     def __init__(self, loss: Dict[str, Any]) -> None:

@@ -54,6 +54,7 @@ class GDKDSLoss(nn.Module):
 
     streams = ('target', 'non_target')
     method = 'gdkds'
+    needs_background = True
     views = 1
 
     def __init__(self,

@@ -191,8 +191,8 @@ def test_padded_images_without_their_shape(checkpoint):
         del sample.img_shape
     with pytest.raises(ValueError, match=re.escape(
             'the preprocessor pads the images to (64, 64), multiples of 32, '
-            'but the img_shape of the samples does not say from where: put '
-            'img_shape into meta_keys of PackInputs')):
+            'but the img_shape of the samples does not say from where (of '
+            'two views it cannot): put img_shape into meta_keys of')):
         classifier_losses(build(checkpoint, student, losses=KD), batch)
 
 
@@ -254,6 +254,36 @@ def test_no_labels(checkpoint):
         classifier_losses(build(checkpoint), batch)
 
 
+@pytest.mark.parametrize('loss', [
+    dict(type='mmdeepkd.ForegroundLoss', loss=KD),
+    dict(type='mmdeepkd.GDKDSLoss'),
+    dict(type='mmdeepkd.GDKDSLoss', background='teacher')])
+def test_losses_of_detectors(loss, checkpoint):
+    with pytest.raises(ValueError, match=(
+            'takes the last class for background, which classifiers do not '
+            'have: use a loss over all classes, such as KDLoss or GDKDLoss')):
+        build(checkpoint, losses=[KD, loss])
+
+
+def test_a_student_whose_logits_have_a_margin(tmp_path):
+    margin = resnet(head=dict(type='mmpretrain.ArcFaceClsHead'))
+    with pytest.raises(TypeError, match=(
+            'the student has a ArcFaceClsHead, whose loss lowers the logit '
+            'of the target class by a margin, .* use a head without margin')):
+        build(**both('student', margin, tmp_path))
+    # Without labels, as a teacher runs, there is none.
+    distiller = build(**both('teacher', margin, tmp_path))
+    assert classifier_losses(distiller)['target.loss_deepkd'] > 0
+
+
+def test_inherited_parts_that_are_not_there(tmp_path):
+    with pytest.raises(ValueError, match=re.escape(
+            "student_init inherits 'rpn_head', which the student does not "
+            'have: name parts of both; the student has backbone, head.')):
+        make_distiller(tmp_path, resnet(), resnet(),
+                       student_init=dict(inherit=['rpn_head']))
+
+
 def test_losses_of_one_and_of_two_views(checkpoint):
     with pytest.raises(ValueError, match=(
             'some of the losses need two views of each image, others one')):
@@ -264,13 +294,24 @@ def test_two_views_without_their_preprocessor(checkpoint):
     with pytest.raises(ValueError, match=(
             'the losses need two views of each image, which the '
             "student's ClsDataPreprocessor does not take: set "
-            r"data_preprocessor\.type='mmdeepkd\.TwoViewDataPreprocessor'")):
+            r"data_preprocessor\.type='mmdeepkd\.TwoViewDataPreprocessor'; if "
+            'the student is a config file it brings its own: set it in')):
         build(checkpoint, losses=MLKD)
 
 
 def two_views(**kwargs):
     return resnet(pixels=dict(
         type='mmdeepkd.TwoViewDataPreprocessor', **kwargs))
+
+
+def test_two_views_that_are_padded(checkpoint):
+    batch = image_batch(size=40)
+    batch['inputs'] = [batch['inputs']] * 2
+    student = two_views(pad_size_divisor=32, mean=[1.], std=[1.])
+    with pytest.raises(ValueError, match=(
+            r'the preprocessor pads the images to \(64, 64\).*of two views it '
+            'cannot')):
+        classifier_losses(build(checkpoint, student, losses=MLKD), batch)
 
 
 def test_two_views_of_mixed_images(checkpoint):

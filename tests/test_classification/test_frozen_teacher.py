@@ -1,9 +1,12 @@
 """The distiller is the student to everyone else; the teacher is in nothing."""
 import copy
 import gc
+from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.optim import build_optim_wrapper
+from mmpretrain.engine import SwitchRecipeHook
 
 from mmdeepkd.engine import DistillRunner
 from tests.helpers.classifier_runs import (
@@ -16,6 +19,7 @@ from tests.helpers.classifiers import (
     distiller_config,
     image_batch,
     make_distiller,
+    preprocessor,
     resnet,
     timm_net,
     write_teacher,
@@ -176,8 +180,8 @@ def test_the_teacher_runs_without_a_graph(distiller):
 def test_nothing_is_captured_outside_the_loss(distiller):
     data = distiller.data_preprocessor(image_batch())
     distiller(**data, mode='tensor')
+    assert distiller._capture._outputs == []
     classifier_losses(distiller)
-
     assert distiller._capture._outputs == []
 
 
@@ -226,3 +230,44 @@ def test_the_student_can_inherit_the_teachers_head(tmp_path):
                        distiller.teacher.head.fc.weight)
     assert not torch.equal(distiller.backbone.conv1.weight,
                            distiller.teacher.backbone.conv1.weight)
+
+
+def test_layers_of_a_transformer_get_their_own_learning_rates(tmp_path):
+    vit = dict(
+        type='mmpretrain.ImageClassifier',
+        data_preprocessor=preprocessor(),
+        backbone=dict(
+            type='mmpretrain.VisionTransformer', img_size=32, patch_size=16,
+            arch=dict(embed_dims=8, num_layers=2, num_heads=2,
+                      feedforward_channels=8)),
+        head=dict(type='mmpretrain.VisionTransformerClsHead', num_classes=5,
+                  in_channels=8))
+    wrapper = dict(
+        constructor='mmpretrain.LearningRateDecayOptimWrapperConstructor',
+        optimizer=dict(type='AdamW', lr=0.1, weight_decay=0.1),
+        paramwise_cfg=dict(layer_decay_rate=0.5))
+    distiller, plain = (
+        [group['lr'] for group in build_optim_wrapper(
+            model, copy.deepcopy(wrapper)).param_groups]
+        for model in (make_distiller(tmp_path, vit, resnet()),
+                      build_classifier(vit)))
+
+    assert distiller == plain
+    assert len(set(distiller)) == 4
+
+
+def test_methods_of_the_student_are_the_distillers(distiller):
+    for name in ('extract_feat', 'predict', 'get_layer_depth'):
+        assert getattr(distiller, name) == getattr(distiller.student, name)
+    assert distiller.with_head and distiller.with_neck
+
+
+@STUDENTS
+def test_a_recipe_can_switch_the_loss(student, tmp_path):
+    distiller = make_distiller(tmp_path, student(), resnet())
+    loss = build_classifier(dict(
+        type='mmpretrain.LabelSmoothLoss', label_smooth_val=0.1))
+    SwitchRecipeHook._switch_loss(SimpleNamespace(model=distiller), loss)
+    owner = distiller.student if student is timm_net else distiller.head
+
+    assert owner.loss_module is loss

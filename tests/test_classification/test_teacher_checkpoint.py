@@ -59,3 +59,12 @@ def test_missing_and_unexpected_tensors_are_named(network, tmp_path):
     with pytest.raises(RuntimeError, match=(
             r'1 missing \(classifier\.bias\); 1 unexpected \(head\.bias\)')):
         teach(tmp_path / 'net.pth', state)
+
+
+def test_a_file_of_another_code_base(tmp_path):
+    published = {'conv1.weight': torch.zeros(1), 'fc.bias': torch.zeros(1)}
+    with pytest.raises(RuntimeError, match=(
+            "none of its 2 names is one of the teacher's 122; a file of "
+            r'another code base must be converted first \(CIFAR-100: '
+            r'tools/convert_teacher\.py\)')):
+        teach(tmp_path / 'ckpt_epoch_240.pth', dict(model=published), resnet())

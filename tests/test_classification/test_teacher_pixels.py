@@ -98,12 +98,14 @@ def test_mixed_batches_equal_the_teachers_own_mixing(augment, tmp_path):
     mixing = dict(augments=[AUGMENTS[augment]])
     distiller = make_distiller(
         tmp_path, resnet(train_cfg=mixing),
-        resnet(width=6, pixels=BGR, train_cfg=mixing), losses=KD)
+        resnet(width=6, pixels=BGR), losses=KD)
     seen = seen_by(distiller.teacher)
     batch = image_batch(images=6)
     data = prepared(distiller, batch)
     distiller(**data, mode='loss')
-    alone = prepared(distiller.teacher, batch)
+    teacher = build_classifier(
+        resnet(width=6, pixels=BGR, train_cfg=mixing))
+    alone = prepared(teacher, batch)
 
     scores = torch.stack([s.gt_score for s in data['data_samples']])
     assert ((scores > 0).sum(1) == 2).any()
@@ -158,6 +160,38 @@ def test_a_stale_img_shape_is_not_believed(tmp_path):
 
     assert_close(seen[0], prepared(distiller.teacher, batch)['inputs'],
                  rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize('pixels', [RGB, BGR])
+def test_each_view_in_the_teachers_pixels(pixels, tmp_path):
+    """A file's img_shape, which both views leave, is that of neither."""
+    student = resnet(pixels=dict(type='mmdeepkd.TwoViewDataPreprocessor'))
+    distiller = make_distiller(
+        tmp_path, student, resnet(pixels=pixels),
+        losses=dict(type='mmdeepkd.MLKDLoss'))
+    seen = seen_by(distiller.teacher)
+    weak, strong = image_batch(images=2), image_batch(seed=1, images=2)
+    # The largest are as large as the view.
+    for sample, shape in zip(weak['data_samples'], [(32, 20), (20, 32)]):
+        sample.set_metainfo(dict(img_shape=shape))
+    classifier_losses(
+        distiller, dict(weak, inputs=[weak['inputs'], strong['inputs']]))
+    alone = build_classifier(resnet(pixels=pixels))
+
+    assert len(seen) == 2
+    for inputs, view in zip(seen, (weak, strong)):
+        assert_close(inputs, prepared(alone, view)['inputs'],
+                     rtol=1e-4, atol=1e-3)
+
+
+def test_a_teachers_augmentations_are_left_out(tmp_path):
+    student = resnet(pixels=dict(type='mmdeepkd.TwoViewDataPreprocessor'))
+    teacher = resnet(train_cfg=MIXING)
+    teacher.pop('data_preprocessor')
+    distiller = make_distiller(
+        tmp_path, student, teacher, losses=dict(type='mmdeepkd.MLKDLoss'))
+
+    assert distiller.teacher.data_preprocessor.batch_augments is None
 
 
 @pytest.mark.parametrize('teacher', [resnet, timm_net])

@@ -1,5 +1,6 @@
 """The task-independent half, with a classifier of two layers."""
 import copy
+import pickle
 
 import pytest
 import torch
@@ -21,6 +22,12 @@ class TinyNet(BaseModel):
         self.head = nn.Linear(hidden, 5)
         self.scale = nn.Parameter(torch.ones(1))
         self.register_buffer('count', torch.zeros(1))
+
+    def classify(self, inputs):
+        return self(inputs).argmax(1)
+
+    def _private(self):
+        return 1
 
     def forward(self, inputs, data_samples=None, mode='tensor'):
         logits = self.head(self.body(inputs)) * self.scale
@@ -182,6 +189,33 @@ def test_a_preprocessor_of_the_top_level_is_the_students(make):
         student=dict(data_preprocessor=own), data_preprocessor=given)
     assert float(distiller.data_preprocessor.mean.flatten()) == 5
     assert distiller.student.data_preprocessor is distiller.data_preprocessor
+
+
+def test_public_methods_of_the_student_are_its_own(make):
+    distiller = make()
+    inputs = batch()['inputs']
+
+    assert distiller.classify == distiller.student.classify
+    for twin in (copy.deepcopy(distiller),
+                 pickle.loads(pickle.dumps(distiller))):
+        # The copy's, not the original's.
+        assert twin.classify.__self__ is twin.student
+        assert twin.student is not distiller.student
+        assert twin.classify(inputs).equal(distiller.classify(inputs))
+    for name in ('_private', 'nowhere', '__nowhere__'):
+        assert not hasattr(distiller, name)
+    # While it is being built or copied there is no student yet.
+    assert not hasattr(TinyDistiller.__new__(TinyDistiller), 'classify')
+
+
+def test_a_child_that_is_replaced_is_the_students_too(make):
+    distiller = make()
+    head = distiller.head = nn.Linear(4, 5)
+
+    assert distiller.student.head is head
+    assert 'head.weight' in distiller.state_dict()
+    distiller.mine = nn.Linear(1, 1)
+    assert 'mine' not in dict(distiller.student.named_children())
 
 
 def test_init_cfg_is_the_students(make):

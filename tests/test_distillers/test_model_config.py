@@ -2,9 +2,18 @@ import re
 
 import pytest
 from mmengine.config import ConfigDict
+from mmengine.logging import MMLogger
 
 import mmdeepkd
-from mmdeepkd.distillers import resolve_model_config
+from mmdeepkd.distillers import resolve_model_config, student_config
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    texts = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'warning',
+                        texts.append)
+    return texts
 
 
 def write(path, text):
@@ -114,3 +123,32 @@ def test_a_files_own_scope_goes_along(tmp_path):
 
     assert resolve_model_config(str(path), 'teacher') == dict(
         type='Net', _scope_='mmrotate')
+
+
+def test_a_student_without_preprocessor_has_the_distillers(warnings):
+    given = dict(
+        type='D', student=dict(type='Net'), data_preprocessor=dict(mean=[1.]))
+    config = student_config(given)
+    config.data_preprocessor.type = 'P'
+
+    assert config == dict(
+        type='Net', data_preprocessor=dict(mean=[1.], type='P'))
+    assert given['data_preprocessor'] == dict(mean=[1.])
+    assert 'data_preprocessor' not in given['student']
+    assert student_config(dict(student=dict(type='Net'))) == dict(type='Net')
+    assert warnings == []
+
+
+@pytest.mark.parametrize('mean', [1., 2.])
+def test_a_students_own_preprocessor_wins_and_says_so(
+        mean, warnings, tmp_path):
+    path = write(
+        tmp_path / 'net.py',
+        "model = dict(type='Net')\ndata_preprocessor = dict(mean=[1.])")
+    config = student_config(
+        dict(student=str(path), data_preprocessor=dict(mean=[mean])))
+
+    assert config.data_preprocessor == dict(mean=[1.])
+    assert warnings == ([] if mean == 1 else [
+        "the student has a data_preprocessor of its own, {'mean': [1.0]}, "
+        "which is used instead of that of the run, {'mean': [2.0]}."])

@@ -83,8 +83,8 @@ def test_not_strict_skips_another_shape(tmp_path):
 ])
 def test_any_other_form_is_an_error(value, tmp_path):
     with pytest.raises(ValueError, match=(
-            r"student_init must be dict\(inherit=\['neck', 'rpn_head', ...\]"
-            r'\) with an optional strict=False, got')):
+            r'student_init must be dict\(inherit=\[...\]\), a list of parts '
+            'of the student, with an optional strict=False, got')):
         make_distiller(tmp_path, faster_rcnn(), faster_rcnn(),
                        student_init=value)
 
@@ -92,7 +92,8 @@ def test_any_other_form_is_an_error(value, tmp_path):
 def test_a_part_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(ValueError, match=(
             "student_init inherits 'mask_head', which the student does not "
-            'have: name parts of both')):
+            'have: name parts of both; the student has backbone, neck, '
+            'rpn_head, roi_head')):
         make_distiller(tmp_path, faster_rcnn(), faster_rcnn(),
                        student_init=dict(inherit=['mask_head']))
 

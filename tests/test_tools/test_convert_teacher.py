@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 from mmdeepkd.classification.backbones import (
     published_model,
@@ -72,7 +73,9 @@ def convert(monkeypatch):
     def run(*arguments):
         monkeypatch.setattr(
             sys, 'argv', ['convert_teacher.py', *map(str, arguments)])
-        tool.main()
+        # Runs of other tests leave their scope; the tool's process has none.
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            tool.main()
 
     yield run
     sys.modules.pop('convert_teacher')
@@ -214,3 +217,14 @@ def test_files_that_are_not_read(failure, tmp_path):
     save(arguments[2], dict(opt=argparse.Namespace(lr=1), model={}))
     assert 'was not loaded: it asks for argparse.Namespace' in failure(
         *arguments)
+
+
+def test_without_mmpretrain(failure, monkeypatch, tmp_path):
+    # What find_spec takes for a package that is not installed.
+    monkeypatch.setitem(sys.modules, 'mmpretrain', None)
+    source = published(tmp_path / 'in.pth', state('resnet8'))
+    text = failure('--arch', 'resnet8', source, tmp_path / 'out.pth')
+
+    assert 'the networks are built with mmpretrain: install it with `pip' in (
+        text)
+    assert not (tmp_path / 'out.pth').exists()

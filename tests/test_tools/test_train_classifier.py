@@ -2,6 +2,9 @@
 import importlib
 import json
 import math
+import runpy
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -236,3 +239,22 @@ def test_a_dataset_that_is_there_or_will_be(dataset, common, tmp_path):
     cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
 
     common.check_datasets(cfg, ['train_dataloader'])
+
+
+def test_the_evaluated_student_has_the_distillers_preprocessor(
+        common, monkeypatch, tmp_path):
+    config = tmp_path / 'kd.py'
+    config.write_text(
+        "model = dict(type='D', student=dict(type='Net'),\n"
+        '             data_preprocessor=dict(mean=[1.]))\n')
+    built = []
+    monkeypatch.setattr(
+        common, 'build_runner',
+        lambda cfg: built.append(cfg) or SimpleNamespace(test=lambda: None))
+    monkeypatch.setattr(
+        sys, 'argv', ['test.py', str(config), 'net.pth'])
+    runpy.run_path(str(ROOT / 'tools' / 'test.py'), run_name='__main__')
+
+    assert built[0].model == dict(
+        type='Net', data_preprocessor=dict(mean=[1.]))
+    assert built[0].load_from == 'net.pth'

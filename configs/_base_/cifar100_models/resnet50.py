@@ -1,7 +1,8 @@
 # ResNet-50 for 32x32 images, 100 classes.
 model = dict(
     type='mmpretrain.ImageClassifier',
-    backbone=dict(type='mmdeepkd.CifarBottleneckResNet', depth=50),
+    backbone=dict(
+        type='mmpretrain.ResNet_CIFAR', depth=50, zero_init_residual=False),
     neck=dict(type='mmpretrain.GlobalAveragePooling'),
     head=dict(
         type='mmpretrain.LinearClsHead',

@@ -76,8 +76,7 @@ def residual_stages(block: Type[Any], in_channels: int,
     """Stack the stages; each but the first halves height and width.
 
     Args:
-        block: Built as ``block(in_channels, channels, stride)``; returns
-            ``channels * block.expansion`` channels.
+        block: Built as ``block(in_channels, channels, stride)``.
         in_channels: Channels of the input.
         channels: Channels of the blocks of each stage.
         blocks: Number of blocks of each stage.
@@ -87,7 +86,7 @@ def residual_stages(block: Type[Any], in_channels: int,
         stage = []
         for j in range(number):
             stage.append(block(in_channels, width, 2 if i and not j else 1))
-            in_channels = width * block.expansion
+            in_channels = width
         stages.append(nn.Sequential(*stage))
     return nn.Sequential(*stages)
 

@@ -21,12 +21,11 @@ def _networks() -> Dict[str, _Backbone]:
     for depth in (8, 32):
         networks[f'resnet{depth}x4'] = dict(
             type='mmdeepkd.CifarResNet', depth=depth, channels=wide), 256
-    networks['ResNet18'] = dict(
-        type='mmdeepkd.CifarResNet',
-        depth=18,
-        channels=(64, 64, 128, 256, 512)), 512
-    networks['ResNet50'] = dict(
-        type='mmdeepkd.CifarBottleneckResNet', depth=50), 2048
+    for depth, width in ((18, 512), (50, 2048)):
+        networks[f'ResNet{depth}'] = dict(
+            type='mmpretrain.ResNet_CIFAR',
+            depth=depth,
+            zero_init_residual=False), width
     for depth in (16, 40):
         for factor in (1, 2):
             networks[f'wrn_{depth}_{factor}'] = dict(
@@ -86,8 +85,9 @@ def _stage(match: Match[str]) -> str:
 
 
 # What replaces the start of a key; the first that fits does.
-_STARTS: Tuple[Tuple[str, Union[str, Callable[[Match[str]], str]]], ...] = (
-    (r'(?:fc|linear|classifier)\.(?:0\.)?', 'head.fc.'),
+_Starts = Tuple[Tuple[str, Union[str, Callable[[Match[str]], str]]], ...]
+_HEAD: _Starts = ((r'(?:fc|linear|classifier)\.(?:0\.)?', 'head.fc.'), )
+_STARTS: _Starts = _HEAD + (
     (r'layer(\d)\.', _stage),
     (r'block(\d)\.layer\.', _stage),
     (r'block(\d)\.', r'backbone.blocks.\1.'),
@@ -95,21 +95,30 @@ _STARTS: Tuple[Tuple[str, Union[str, Callable[[Match[str]], str]]], ...] = (
 )
 
 
-def rename_published(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
+def rename_published(arch: str,
+                     state: Dict[str, Tensor]) -> Dict[str, Tensor]:
     """Give the tensors of a published network the keys of our model.
 
     Args:
+        arch: Published name, such as ``'resnet32x4'``.
         state: Its state_dict, without the ``module.`` of a parallel run.
 
     Returns:
         The same tensors by their key in :func:`published_model`.
     """
-    return {_renamed(key): value for key, value in state.items()}
+    # mmpretrain's ResNet has the published names of the stages.
+    branch, starts = ('downsample', _HEAD) if (
+        arch in ('ResNet18', 'ResNet50')) else ('shortcut', _STARTS)
+    return {
+        _renamed(key, branch, starts): value
+        for key, value in state.items()
+    }
 
 
-def _renamed(key: str) -> str:
-    key = re.sub(r'\.(?:downsample|convShortcut)\.', '.shortcut.', key)
-    for pattern, start in _STARTS:
+def _renamed(key: str, branch: str, starts: _Starts) -> str:
+    key = re.sub(r'\.(?:downsample|convShortcut|shortcut)\.', f'.{branch}.',
+                 key)
+    for pattern, start in starts:
         if re.match(pattern, key):
             return re.sub(pattern, start, key, count=1)
     return f'backbone.{key}'

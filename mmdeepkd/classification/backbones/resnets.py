@@ -27,8 +27,6 @@ def _shortcut(in_channels: int, channels: int, stride: int) -> nn.Module:
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions; the last ReLU comes after the addition."""
 
-    expansion = 1
-
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
         self.conv1 = conv(in_channels, channels, stride=stride)
@@ -43,37 +41,14 @@ class BasicBlock(nn.Module):
         return F.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
 
 
-class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions, the stride in the middle one."""
-
-    expansion = 4
-
-    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
-        super().__init__()
-        out_channels = channels * self.expansion
-        self.conv1 = conv(in_channels, channels, 1)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = conv(channels, channels, stride=stride)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.conv3 = conv(channels, out_channels, 1)
-        self.bn3 = nn.BatchNorm2d(out_channels)
-        self.shortcut = _shortcut(in_channels, out_channels, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, 4 channels, H / stride, W / stride)."""
-        out = F.relu(self.bn1(self.conv1(x)))
-        out = F.relu(self.bn2(self.conv2(out)))
-        return F.relu(self.bn3(self.conv3(out)) + self.shortcut(x))
-
-
 @MODELS.register_module()
 class CifarResNet(BaseModule):
     """ResNet of basic blocks for small images, with a 3x3 stem.
 
     See "Deep Residual Learning for Image Recognition" (He et al. 2016),
     section 4.2; with a projection where the width changes. resnet8x4 of the
-    published pairs is ``depth=8, channels=(32, 64, 128, 256)``, their
-    ResNet18 ``depth=18, channels=(64, 64, 128, 256, 512)``.
+    published pairs is ``depth=8, channels=(32, 64, 128, 256)``; their ResNet18
+    and ResNet50 are mmpretrain's ``ResNet_CIFAR``.
 
     Attributes:
         out_channels: Channels of the feature map.
@@ -116,40 +91,4 @@ class CifarResNet(BaseModule):
         Returns:
             One map (N, out_channels, H', W'), H' = H / 2^(S - 1).
         """
-        return (self.layers(F.relu(self.bn1(self.conv1(x)))), )
-
-
-@MODELS.register_module()
-class CifarBottleneckResNet(BaseModule):
-    """ResNet-50 of the CIFAR-100 pairs: the ImageNet one, with a 3x3 stem.
-
-    See "Deep Residual Learning for Image Recognition" (He et al. 2016),
-    table 1; the stem has stride 1 and no pooling.
-
-    Attributes:
-        out_channels: Channels of the feature map, 2048.
-
-    Args:
-        depth: 50, 101 or 152.
-        init_cfg: Initialisation; by default Kaiming, fan-out.
-
-    Raises:
-        ValueError: The depth is another.
-    """
-
-    _BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-
-    def __init__(self, depth: int = 50, init_cfg: InitCfg = None) -> None:
-        super().__init__(init_cfg or KAIMING)
-        if depth not in self._BLOCKS:
-            raise ValueError('CifarBottleneckResNet has depth 50, 101 or 152, '
-                             f'got {depth}; shallower is CifarResNet.')
-        self.conv1 = conv(3, 64)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.layers = residual_stages(Bottleneck, 64, (64, 128, 256, 512),
-                              self._BLOCKS[depth])
-        self.out_channels = 512 * Bottleneck.expansion
-
-    def forward(self, x: Tensor) -> Tuple[Tensor]:
-        """Return the map (N, 2048, H / 8, W / 8) of images (N, 3, H, W)."""
         return (self.layers(F.relu(self.bn1(self.conv1(x)))), )

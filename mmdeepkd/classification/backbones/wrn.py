@@ -13,8 +13,6 @@ from .layers import KAIMING, blocks_per_stage, conv, residual_stages
 class PreActBlock(nn.Module):
     """Norm and ReLU before each of two convolutions, none after them."""
 
-    expansion = 1
-
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(in_channels)

@@ -1,0 +1,58 @@
+"""What the losses of a classifier demand of the rest of the config."""
+from typing import Iterable
+
+from mmpretrain.models import ClsDataPreprocessor
+from torch import nn
+
+from .two_views import TwoViewDataPreprocessor
+
+
+def check_losses(losses: Iterable[nn.Module],
+                 preprocessor: ClsDataPreprocessor) -> int:
+    """Return the number of views that the losses compare, or raise.
+
+    Args:
+        losses: The distillation losses.
+        preprocessor: The student's.
+
+    Raises:
+        ValueError: A loss is one of detectors, or what it needs, two views
+            or single labels, is not what the preprocessor gives.
+    """
+    losses = list(losses)
+    for loss in losses:
+        if getattr(loss, 'needs_background', False):
+            raise ValueError(
+                f'{type(loss).__name__} takes the last class for background, '
+                'which classifiers do not have: use a loss over all classes, '
+                'such as KDLoss or GDKDLoss.')
+    if preprocessor.batch_augments is not None:
+        _check_labels(losses)
+    return _count_views(losses, preprocessor)
+
+
+def _check_labels(losses: Iterable[nn.Module]) -> None:
+    for loss in losses:
+        if getattr(loss, 'uses_target', False):
+            raise ValueError(
+                f'{type(loss).__name__} needs one target class per image, '
+                'which Mixup and CutMix leave it without: remove '
+                "train_cfg.augments and the preprocessor's "
+                'batch_augments, or use a loss such as KDLoss.')
+
+
+def _count_views(losses: Iterable[nn.Module],
+                 preprocessor: ClsDataPreprocessor) -> int:
+    views = {getattr(loss, 'views', 1) for loss in losses}
+    if len(views) > 1:
+        raise ValueError(
+            'some of the losses need two views of each image, others one: '
+            'use losses of one kind in one run.')
+    if views == {2} and not isinstance(preprocessor, TwoViewDataPreprocessor):
+        raise ValueError(
+            'the losses need two views of each image, which the '
+            f"student's {type(preprocessor).__name__} does not "
+            "take: set data_preprocessor.type='mmdeepkd."
+            "TwoViewDataPreprocessor'; if the student is a config file it "
+            'brings its own: set it in model.student, given as a dict.')
+    return views.pop()
