@@ -9,29 +9,28 @@ from .optimizers import (
     DecoupledOptimizer,
     DecoupledSGD,
 )
+from .optimizers.plain import DROPPED_OPTIONS, refused_options
 
 # +1: momentum + delta; -1: momentum - delta (DeepKD, Sec. 3.2).
 _DELTA_SIGNS = dict(task=1, target=-1, non_target=1, distill=1, feature=1)
 
-# Options that have no meaning over streams.
-_REFUSED = ('nesterov', 'amsgrad', 'maximize', 'capturable', 'differentiable')
-
-# How torch computes, not what; AdamW says here that it is no Adam.
-_DROPPED = (*_REFUSED, 'foreach', 'fused', 'decoupled_weight_decay')
-
 
 def resolve_offsets(
         delta: Optional[float],
-        offsets: Optional[Mapping[str, float]]) -> Dict[str, float]:
+        offsets: Optional[Mapping[str, float]],
+        semantics: str = 'paper') -> Dict[str, float]:
     """Return the momentum offset of each stream.
 
     Args:
         delta: DeepKD's single number: + for task, non_target, distill and
             feature, - for target.
         offsets: ``{stream: offset}`` instead of delta.
+        semantics: ``'released'`` takes offsets only: its optimizers know
+            fewer streams than delta names.
 
     Raises:
-        ValueError: Not exactly one of the two is given.
+        ValueError: Not exactly one of the two is given, or delta with
+            ``'released'``.
     """
     if (delta is None) == (offsets is None):
         raise ValueError(
@@ -40,6 +39,12 @@ def resolve_offsets(
     if offsets is not None:
         return dict(offsets)
     assert delta is not None
+    if semantics == 'released':
+        raise ValueError(
+            "DeepKDOptimWrapper(semantics='released') needs offsets, not "
+            'delta: name the streams of DeepKD, offsets=dict('
+            f'task={delta}, target={-delta}, non_target={delta}), or of DOT, '
+            f'offsets=dict(task={-delta}, distill={delta}).')
     return {name: sign * delta for name, sign in _DELTA_SIGNS.items()}
 
 
@@ -77,13 +82,12 @@ def decouple(optimizer: Optimizer,
         raise ValueError(f'DeepKDOptimWrapper needs an {kind.__name__} that '
                          'has not stepped yet: its momentum would be lost.')
     for group in optimizer.param_groups:
-        for option in _REFUSED:
-            if group.get(option):
-                raise ValueError(
-                    f'DeepKDOptimWrapper does not support {option}=True: '
-                    'remove it from the optimizer config.')
+        for option in refused_options(group):
+            raise ValueError(
+                f'DeepKDOptimWrapper does not support {option}=True: '
+                'remove it from the optimizer config.')
     groups = [{k: v
-               for k, v in group.items() if k not in _DROPPED}
+               for k, v in group.items() if k not in DROPPED_OPTIONS}
               for group in optimizer.param_groups]
     defaults = optimizer.defaults
     if kind is torch.optim.SGD:

@@ -43,7 +43,8 @@ class DeepKDOptimWrapper(OptimWrapper):
         offsets: ``{stream: offset}`` instead of delta; DOT is
             ``dict(task=-delta, distill=delta)``.
         semantics: ``'paper'``, or ``'released'`` to reproduce the released
-            optimizers (no merging; SGD; streams of DeepKD or DOT only).
+            optimizers (no merging; SGD; offsets for the streams of DeepKD
+            or DOT only).
         merge: Streams of equal momentum share one backward and one buffer.
         accumulative_counts: Iterations per update.
         clip_grad: As for MMEngine's wrapper, by norm only.
@@ -73,8 +74,8 @@ class DeepKDOptimWrapper(OptimWrapper):
                 f'clip_grad type {clip_grad["type"]!r} has no such meaning '
                 'for streams: use clip_grad=dict(max_norm=...).')
         super().__init__(
-            decouple(optimizer, resolve_offsets(delta, offsets), semantics,
-                     merge),
+            decouple(optimizer, resolve_offsets(delta, offsets, semantics),
+                     semantics, merge),
             accumulative_counts=accumulative_counts,
             # MMEngine pops 'type' out of the dict it is given.
             clip_grad=None if clip_grad is None else dict(clip_grad))

@@ -7,6 +7,7 @@ from torch import Tensor
 from .groups import divergence_between, divergence_within, log_group_masses
 from .inputs import (
     check_choice,
+    check_int,
     check_logits,
     check_logits_pair,
     check_temperature,
@@ -160,8 +161,7 @@ def top_mask(logits: Tensor, k: int, largest: bool = True) -> Tensor:
 
 def check_group_size(k: int) -> None:
     """Raise unless ``k`` is an int and at least 1."""
-    if isinstance(k, bool) or not isinstance(k, int):
-        raise TypeError(f'k is {k!r} but must be an int: it counts classes.')
+    check_int(k, 'k')
     if k < 1:
         raise ValueError(f'k is {k} but must be at least 1: the first group '
                          "holds the teacher's best class.")

@@ -81,6 +81,13 @@ def check_sample_weight(weight: Tensor, num_rows: int) -> None:
                          f'be ({num_rows},): one weight per sample.')
 
 
+def check_int(value: int, name: str) -> None:
+    """Raise unless ``value``, a number of classes, is an int."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f'{name} is {value!r} but must be an int: it counts '
+                        'classes.')
+
+
 def check_choice(value: str, name: str, choices: Tuple[str, ...]) -> None:
     """Raise unless an option is one of its choices."""
     if value not in choices:

@@ -19,8 +19,9 @@ def standardize_logits(logits: Tensor, eps: float = 1e-7) -> Tensor:
     one, ``eps`` is added to it, and the gradient flows through both
     statistics.
 
-    A constant row has no scale: it becomes zeros (a uniform softmax) and
-    receives no gradient, where the formula's would be ``1 / eps`` large.
+    A row that is constant, up to rounding, has no scale: it becomes zeros (a
+    uniform softmax) and receives no gradient, where the formula's would be
+    ``1 / eps`` large.
 
     Args:
         logits: Floating logits of shape (N, C), C >= 2.
@@ -44,13 +45,13 @@ def standardize_logits(logits: Tensor, eps: float = 1e-7) -> Tensor:
                          'constant row finite.')
     with without_autocast(logits):
         values = upcast(logits)
-        constant = (values == values[:, :1]).all(dim=1, keepdim=True)
         centred = values - values.mean(dim=1, keepdim=True)
         # The norm, unlike std, takes an empty batch without a warning.
         length: Tensor = torch.linalg.vector_norm(
             centred, dim=1, keepdim=True)
         scale = length / math.sqrt(values.size(1) - 1) + eps
-        return (centred / scale).masked_fill(constant, 0.0)
+        return (centred / scale).masked_fill(
+            lacks_spread(centred, values, dim=1), 0.0)
 
 
 def lacks_spread(centred: Tensor, values: Tensor, dim: int) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Tuple
 import torch
 from torch import Tensor
 
-from .inputs import check_logits, check_target, one_hot, upcast
+from .inputs import check_int, check_logits, check_target, one_hot, upcast
 
 # A product such as 0.07 * 100 or an epoch ratio lands an ulp off the whole
 # or half number that is meant; K must not depend on which side.
@@ -106,9 +106,7 @@ def dynamic_topk(progress: float,
 
 def check_count(value: int, name: str, least: int = 1) -> None:
     """Raise unless ``value`` is an int and not below ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f'{name} is {value!r} but must be an int: it counts '
-                        'classes.')
+    check_int(value, name)
     if value < least:
         raise ValueError(f'{name} is {value} but must be at least {least}: '
                          'at least 1 non-target class is distilled.')

@@ -148,6 +148,10 @@ class DistillationLoss(nn.Module, ABC):
             logits_student = standardize_logits(logits_student)
             logits_teacher = standardize_logits(logits_teacher)
         terms = self.per_sample(logits_student, logits_teacher, target, weight)
+        return self._reduced(terms, weight, avg_factor)
+
+    def _reduced(self, terms: Sequence[Tensor], weight: Optional[Tensor],
+                 avg_factor: Optional[AvgFactor]) -> Dict[str, Tensor]:
         return {
             stream: self.warmup_factor * reduce_loss(term, weight, avg_factor)
             for stream, term in zip(self.streams, terms)

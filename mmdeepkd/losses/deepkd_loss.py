@@ -6,7 +6,8 @@ from torch import Tensor
 
 from mmdeepkd.functional import dkd_divergences, kd_divergence, topk_keep_mask
 from mmdeepkd.functional.dkd import non_target_mass
-from mmdeepkd.functional.inputs import check_choice, upcast
+from mmdeepkd.functional.gdkd import top_mask
+from mmdeepkd.functional.inputs import check_choice, one_hot
 from mmdeepkd.functional.topk import check_count
 from mmdeepkd.registry import MODELS
 
@@ -107,7 +108,9 @@ class DeepKDLoss(DistillationLoss):
         if self.topk is None:
             return None
         if self.semantics == 'released':
-            return _released_keep_mask(logits_teacher, target, self.topk)
+            best = top_mask(logits_teacher,
+                            min(self.topk, logits_teacher.size(1)))
+            return best & ~one_hot(target, logits_teacher)
         return topk_keep_mask(logits_teacher, target, self.topk)
 
     def _non_target_factor(self, logits_teacher: Tensor, target: Tensor,
@@ -119,14 +122,3 @@ class DeepKDLoss(DistillationLoss):
         # All weights 0 must give the loss 0, not 0 * NaN.
         total = weights.sum().clamp(min=torch.finfo(mass.dtype).tiny)
         return (weights * mass).sum() / total
-
-
-def _released_keep_mask(logits_teacher: Tensor, target: Tensor,
-                        k: int) -> Tensor:
-    """Return the teacher's k best classes without the target, (N, C)."""
-    check_count(k, 'topk')
-    best = upcast(logits_teacher).topk(
-        min(k, logits_teacher.size(1)), dim=1).indices
-    keep = torch.zeros_like(logits_teacher, dtype=torch.bool)
-    keep.scatter_(1, best, True)
-    return keep.scatter_(1, target.unsqueeze(1), False)

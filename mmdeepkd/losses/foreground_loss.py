@@ -44,16 +44,18 @@ def loss_on_rows(loss: nn.Module, rows: Tensor, logits_student: Tensor,
     Raises:
         ValueError: The weight is not (N,).
     """
+    # Once: the host waits for the device wherever a mask is an index.
+    index = rows.nonzero().squeeze(1)
     weights = torch.ones_like(rows, dtype=upcast(logits_student).dtype)
     if weight is not None:
         check_sample_weight(weight, rows.numel())
         weights = weight.to(weights)
-        weight = weight[rows]
+        weight = weight[index]
     if avg_factor is not None:
         # All weights 0 must give the loss 0, not 0 * NaN.
         total = weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
-        avg_factor = avg_factor * (weights[rows].sum() / total)
-    return loss(logits_student[rows], logits_teacher[rows], target[rows],
+        avg_factor = avg_factor * ((weights * rows).sum() / total)
+    return loss(logits_student[index], logits_teacher[index], target[index],
                 weight, avg_factor)
 
 
@@ -68,10 +70,12 @@ class ForegroundLoss(nn.Module):
     and the warm-up are those of the inner loss, for hooks too.
 
     Args:
-        loss: Config of the inner loss, which compares one view.
+        loss: Config of the inner loss, over all classes and of one view.
 
     Raises:
-        ValueError: The inner loss compares two views.
+        TypeError: It builds something that is no distillation loss.
+        ValueError: The inner loss compares two views, or takes the last
+            class for background, of which the foreground has none.
 
     Example:
         >>> import torch
@@ -88,11 +92,21 @@ class ForegroundLoss(nn.Module):
     def __init__(self, loss: Dict[str, Any]) -> None:
         super().__init__()
         self.loss = MODELS.build(loss)
-        if self.loss.views != 1:
+        name = type(self.loss).__name__
+        if not getattr(self.loss, 'streams', None):
+            raise TypeError(
+                f'ForegroundLoss got {name}, which is no distillation loss: '
+                'it must name its gradient streams in a class attribute '
+                '`streams`, as mmdeepkd.KDLoss does.')
+        views = getattr(self.loss, 'views', 1)
+        if views != 1:
             raise ValueError(
-                f'ForegroundLoss got {type(self.loss).__name__}, which '
-                f'compares {self.loss.views} views: RoIs have one, choose '
-                'another loss.')
+                f'ForegroundLoss got {name}, which compares {views} views: '
+                'RoIs have one, choose another loss.')
+        if getattr(self.loss, 'needs_background', False):
+            raise ValueError(
+                f'ForegroundLoss got {name}, which needs the background rows '
+                'that ForegroundLoss drops: use it on its own.')
 
     @property
     def streams(self) -> Tuple[str, ...]:

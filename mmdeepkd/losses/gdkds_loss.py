@@ -1,7 +1,6 @@
 """GDKD of the foreground and DKD of the background RoIs in one loss."""
 from typing import Dict, Optional, Sequence
 
-import torch
 from torch import Tensor, nn
 
 from mmdeepkd.functional.inputs import (
@@ -31,6 +30,9 @@ class GDKDSLoss(nn.Module):
     :func:`loss_on_rows` says how with ``weight`` and ``avg_factor``. The
     terms of w0 and w2 are the stream ``target``, the others ``non_target``.
 
+    The released code scales the loss by min(iter / 5000, 1), iter from 0:
+    set ``mmdeepkd.WarmupHook`` with ``iters=5000`` for it.
+
     Attributes:
         warmup_factor: Factor on every term, 1.0 until a hook sets it.
 
@@ -38,10 +40,10 @@ class GDKDSLoss(nn.Module):
         weights: (w0, w1, w2, w3), each finite and >= 0.
         temperature: The positive temperature.
         background: Which rows are background: by 'label', or where the
-            'teacher' ranks the background first; the latter needs no target.
-        split: The class that DKD splits off: the 'background' column, or
-            'top1', the teacher's best class, which differs from it only
-            where the background is by label.
+            'teacher' ranks the background first.
+        split: The class that DKD splits off the background rows: the
+            'target', or 'top1', the teacher's best class. With background
+            by 'teacher' and split 'top1' no target is needed.
 
     Example:
         >>> import torch
@@ -61,18 +63,18 @@ class GDKDSLoss(nn.Module):
                  weights: Sequence[float] = (1.0, 0.25, 1.0, 0.25),
                  temperature: float = 1.0,
                  background: str = 'label',
-                 split: str = 'background') -> None:
+                 split: str = 'target') -> None:
         super().__init__()
         check_weights(weights, 'weights', 4)
         check_choice(background, 'background', ('label', 'teacher'))
-        check_choice(split, 'split', ('background', 'top1'))
+        check_choice(split, 'split', ('target', 'top1'))
         # The second group has one class, so nothing inside.
         self.foreground_loss = GDKD3Loss(2, (weights[0], 0.0, weights[1]),
                                          temperature)
         self.background_loss = DKDLoss(*weights[2:], temperature)
         self.background = background
         self.split = split
-        self.uses_target = background == 'label'
+        self.uses_target = background == 'label' or split == 'target'
         self.warmup_factor = 1.0
 
     def forward(self,
@@ -87,7 +89,7 @@ class GDKDSLoss(nn.Module):
             logits_student: Floating logits of shape (N, C), C >= 2.
             logits_teacher: Floating logits of shape (N, C).
             target: Class indices of shape (N,), int64; C - 1 is background.
-                Unused where the background is by the teacher.
+                Unused with background 'teacher' and split 'top1'.
             weight: Sample weights of shape (N,), all 1 when None.
             avg_factor: What the weighted sum over all rows is divided by;
                 each part takes its share of it.
@@ -101,12 +103,12 @@ class GDKDSLoss(nn.Module):
         """
         check_logits_pair(logits_student, logits_teacher)
         top1 = logits_teacher.argmax(dim=1)
-        last = torch.full_like(top1, logits_student.size(1) - 1)
         if self.uses_target:
             check_hard_target(target, type(self).__name__)
             check_target(target, logits_student)
-        background = (target if self.uses_target else top1) == last
-        split = last if self.split == 'background' else top1
+        classes = target if self.background == 'label' else top1
+        background = classes == logits_student.size(1) - 1
+        split = target if self.split == 'target' else top1
         parts = [
             loss_on_rows(loss, rows, logits_student, logits_teacher, split,
                          weight, avg_factor)

@@ -31,7 +31,9 @@ class MLKDLoss(TwoViewLoss):
 
     With ``base`` D is decoupled as in DeepKD, in the streams ``target`` and
     ``non_target``; the consistencies are the stream ``distill``, which
-    ``delta`` gives the momentum of the task, where the release has them.
+    ``delta`` gives the momentum of the task. The release has them in the task
+    stream itself, so that its optimizer knows no ``distill``: with ``base``
+    this loss cannot train under ``DeepKDOptimWrapper(semantics='released')``.
 
     ``semantics='released'`` computes what DeepKD's code does: a mask does not
     select, it scales the mean over all samples (or classes) by the share that

@@ -6,14 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from mmdeepkd.functional import standardize_logits
-from mmdeepkd.functional.inputs import check_choice
+from mmdeepkd.functional.inputs import check_choice, check_sample_weight
 
-from .base import (
-    AvgFactor,
-    DistillationLoss,
-    check_hard_target,
-    reduce_loss,
-)
+from .base import AvgFactor, DistillationLoss, check_hard_target
 from .deepkd_loss import DeepKDLoss
 from .kd_loss import KDLoss
 
@@ -130,7 +125,8 @@ class TwoViewLoss(DistillationLoss):
                   target, weight]
         used = None
         if weight is not None:
-            used = _used_samples(weight, len(logits_student[0]))
+            check_sample_weight(weight, len(logits_student[0]))
+            used = weight > 0
             inputs = [value[used] for value in inputs]
         terms = self.per_sample((inputs[0], inputs[1]), (inputs[2], inputs[3]),
                                 *inputs[4:])
@@ -138,10 +134,7 @@ class TwoViewLoss(DistillationLoss):
             terms = tuple(
                 term.new_zeros(used.shape).masked_scatter(used, term)
                 for term in terms)
-        return {
-            stream: self.warmup_factor * reduce_loss(term, weight, avg_factor)
-            for stream, term in zip(self.streams, terms)
-        }
+        return self._reduced(terms, weight, avg_factor)
 
     def distil(self, pairings: Sequence[Pairing], target: Tensor,
                weight: Optional[Tensor]) -> List[Tensor]:
@@ -174,10 +167,3 @@ def _check_views(views: Any, name: str, loss: str) -> None:
             f'{name} has the shapes {tuple(views[0].shape)} and '
             f'{tuple(views[1].shape)}: the two views must be of the same '
             'samples.')
-
-
-def _used_samples(weight: Tensor, num_rows: int) -> Tensor:
-    if weight.shape != (num_rows, ):
-        raise ValueError(f'weight has shape {tuple(weight.shape)} but must be '
-                         f'({num_rows},): one weight per sample.')
-    return weight > 0

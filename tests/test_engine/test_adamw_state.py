@@ -3,6 +3,7 @@ import copy
 import pickle
 import re
 import warnings
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -139,6 +140,40 @@ def test_the_state_of_a_plain_adamw_loads_with_a_warning():
     # Both moments and the step count of bias correction start anew.
     assert equal(params, fresh)
     assert optimizer.param_groups[0]['offsets'] == DELTAS
+
+
+def test_the_step_count_is_on_the_cpu_after_a_resume():
+    params, optimizer = stepped()
+    state = copy.deepcopy(optimizer.state_dict())
+    # What map_location='cuda' makes of it, as far as a CPU can show.
+    on_gpu = Mock(spec=torch.Tensor)
+    on_gpu.cpu.return_value = torch.tensor(3.0)
+    state['state'][0]['step'] = on_gpu
+    optimizer.load_state_dict(state)
+
+    assert optimizer.state[params[0]]['step'] is on_gpu.cpu.return_value
+
+
+def foreign_state(**options):
+    optimizer = AdamW(parameters(), lr=0.3)
+    state = optimizer.state_dict()
+    state['param_groups'][0].update(options)
+    return state
+
+
+@pytest.mark.parametrize('options, told', [
+    (dict(fused=True, foreach=False), 'momentum, takes the offsets'),
+    (dict(amsgrad=True, maximize=True),
+     'momentum, drops amsgrad, maximize, takes the offsets'),
+])
+def test_entries_of_a_plain_adamw_are_dropped(options, told):
+    _, optimizer = stepped(0)
+    with pytest.warns(UserWarning, match=told):
+        optimizer.load_state_dict(foreign_state(**options))
+
+    assert set(optimizer.param_groups[0]) == {
+        'params', 'lr', 'betas', 'eps', 'weight_decay', 'offsets'
+    }
 
 
 def test_other_offsets_in_the_checkpoint_are_told_and_kept():

@@ -132,7 +132,8 @@ def test_how_torch_would_compute_is_dropped():
 
 def test_the_release_has_no_adamw():
     with pytest.raises(ValueError, match="semantics='released' for SGD only"):
-        wrap(toy_net(), semantics='released')
+        wrap(toy_net(), delta=None, offsets=dict(task=0.05, distill=0.05),
+             semantics='released')
 
 
 def test_an_adamw_that_has_stepped_is_refused():

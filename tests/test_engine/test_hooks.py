@@ -117,7 +117,7 @@ def test_settings_out_of_range_are_named(kwargs, message):
     (DynamicTopKHook(), dict(by_epoch=False), ValueError,
      'set by_epoch=False'),
     (WarmupHook(2), dict(by_epoch=False), ValueError,
-     'WarmupHook counts epochs'),
+     r'WarmupHook\(epochs=...\) counts epochs and .* set iters instead'),
 ])
 def test_a_run_that_a_hook_does_not_fit_is_refused(hook, kwargs, error,
                                                    message):
@@ -147,10 +147,33 @@ def test_the_warm_up_needs_no_replay_after_a_resume():
         WarmupHook(4), 'warmup_factor', 4, start=2) == [0.75, 1.]
 
 
-@pytest.mark.parametrize('epochs', [0, -1])
-def test_a_warm_up_without_epochs_is_refused(epochs):
-    with pytest.raises(ValueError, match=f'epochs >= 1, got {epochs}'):
-        WarmupHook(epochs)
+@pytest.mark.parametrize('by_epoch', [True, False])
+@pytest.mark.parametrize('start', [0, 2])
+def test_the_warm_up_by_iteration_starts_at_zero(by_epoch, start):
+    factors = values_by_epoch(WarmupHook(iters=4), 'warmup_factor', 6,
+                              start=start, by_epoch=by_epoch)
+
+    assert factors == [0., 0.25, 0.5, 0.75, 1., 1.][start:]
+
+
+def test_the_warm_up_by_iteration_is_set_within_an_epoch():
+    hook, runner = WarmupHook(iters=4), mock_runner(epoch=0, iter=3)
+    hook.before_train_iter(runner, batch_idx=3)
+
+    assert runner.model.losses[0].warmup_factor == 0.75
+
+
+@pytest.mark.parametrize('name', ['epochs', 'iters'])
+@pytest.mark.parametrize('value', [0, -1])
+def test_a_warm_up_without_length_is_refused(name, value):
+    with pytest.raises(ValueError, match=f'{name} >= 1, got {value}'):
+        WarmupHook(**{name: value})
+
+
+@pytest.mark.parametrize('lengths', [dict(), dict(epochs=2, iters=5)])
+def test_a_warm_up_has_one_length(lengths):
+    with pytest.raises(ValueError, match='exactly one of epochs and iters'):
+        WarmupHook(**lengths)
 
 
 @pytest.mark.parametrize('config', [

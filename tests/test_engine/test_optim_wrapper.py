@@ -113,6 +113,12 @@ def test_an_option_without_meaning_is_named(option):
         DeepKDOptimWrapper(optimizer, delta=0.05)
 
 
+def test_the_release_takes_offsets_and_no_delta():
+    with pytest.raises(ValueError, match=r'needs offsets, not delta: .*'
+                       r'offsets=dict\(task=-0.05, distill=0.05\)\.$'):
+        DeepKDOptimWrapper(sgd(toy_net()), delta=0.05, semantics='released')
+
+
 def test_an_optimizer_that_has_stepped_is_refused():
     net = toy_net()
     optimizer = sgd(net)

@@ -163,6 +163,17 @@ def test_the_state_of_a_plain_sgd_loads_with_a_warning():
     }
 
 
+def test_nesterov_of_a_plain_sgd_is_dropped_and_told():
+    sgd = SGD(parameters(), lr=0.3, momentum=0.8, nesterov=True)
+    _, optimizer = stepped(0)
+    with pytest.warns(UserWarning, match='momentum, drops nesterov, takes'):
+        optimizer.load_state_dict(sgd.state_dict())
+
+    assert set(optimizer.param_groups[0]) == {
+        'params', 'lr', 'momentum', 'dampening', 'weight_decay', 'offsets'
+    }
+
+
 def test_other_offsets_in_the_checkpoint_are_told_and_kept():
     _, trained = stepped(offsets=dict(DELTAS, target=-0.02))
     _, optimizer = stepped(0)

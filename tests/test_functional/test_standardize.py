@@ -70,6 +70,29 @@ def test_a_constant_row_is_zero_without_gradient(dtype, level):
     assert grad[1].any()
 
 
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_a_row_of_rounding_noise_is_constant(dtype):
+    noise = torch.finfo(dtype).eps / 4 * logits(3, 100)
+    values = (0.3 + noise).to(dtype).requires_grad_()
+    assert len(values[0].unique()) > 1
+
+    standardized = standardize_logits(values)
+    weights = logits(3, 100, seed=1).to(dtype)
+    grad, = torch.autograd.grad((standardized * weights).sum(), values)
+
+    assert not standardized.any()
+    assert not grad.any()
+
+
+def test_a_row_of_small_spread_is_not_constant():
+    # 40 times the rounding of float32, which is then a fortieth of it.
+    values = 0.3 + 1e-6 * logits(3, 100)
+
+    torch.testing.assert_close(
+        standardize_logits(values.float(), 1e-12).double(),
+        standardize_logits(values, 1e-12), rtol=0, atol=0.05)
+
+
 def test_empty():
     assert standardize_logits(torch.empty(0, 5)).shape == (0, 5)
 

@@ -34,7 +34,7 @@ def inner_config(name, data):
 
 def gdkds_loss(data):
     background = {'target': 'label', 'teacher': 'teacher'}
-    split = {'dkd': 'background', 'gdkd': 'top1'}
+    split = {'dkd': 'target', 'gdkd': 'top1'}
     return GDKDSLoss([data[f'hp_w{i}'] for i in range(4)],
                      data['hp_temperature'],
                      background=background[data['hp_bg_src']],

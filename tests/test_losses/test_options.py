@@ -253,7 +253,7 @@ def test_autow_of_weights_one_is_kd(k):
 @pytest.mark.parametrize(
     'loss', [KDLoss(), DKDModLoss(split='top1'), GDKDLoss(), GDKD3Loss(),
              LSGDKDLoss(), LSGDKDLoss(norm_mode='both'), GDKDAutoWLoss(),
-             DISTLoss(), GDKDSLoss(background='teacher')])
+             DISTLoss(), GDKDSLoss(background='teacher', split='top1')])
 def test_soft_targets_are_taken_where_no_target_is_used(loss):
     student, teacher, target = batch()
     soft = torch.rand(16, 10).softmax(1)
@@ -263,7 +263,8 @@ def test_soft_targets_are_taken_where_no_target_is_used(loss):
 
 
 @pytest.mark.parametrize(
-    'loss', [DKDLoss(), DeepKDLoss(), DKDModLoss(), GDKDSLoss()])
+    'loss', [DKDLoss(), DeepKDLoss(), DKDModLoss(), GDKDSLoss(),
+             GDKDSLoss(background='teacher'), GDKDSLoss(split='top1')])
 def test_soft_targets_are_refused_where_the_target_splits(loss):
     student, teacher, _ = batch()
     name = type(loss).__name__
@@ -291,7 +292,7 @@ def test_soft_targets_are_refused_where_the_target_splits(loss):
     (DKDModLoss, dict(kl_type='mean'), ValueError, "kl_type is 'mean' but"),
     (GDKDSLoss, dict(background='target'), ValueError,
      "background is 'target' but must be one of"),
-    (GDKDSLoss, dict(split='target'), ValueError, "split is 'target' but"),
+    (GDKDSLoss, dict(split='label'), ValueError, "split is 'label' but must"),
     (GDKDLoss, dict(topk=5), TypeError, 'topk'),
     (DISTLoss, dict(loss_weight=1.0), TypeError, 'loss_weight'),
 ])

@@ -46,6 +46,7 @@ LOSSES = LINEAR + [
     ForegroundLoss(dict(type='mmdeepkd.DISTLoss', temperature=1.0)),
     GDKDSLoss(),
     GDKDSLoss(background='teacher', temperature=4.0),
+    GDKDSLoss(background='teacher', split='top1'),
 ]
 
 

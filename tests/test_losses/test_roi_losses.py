@@ -2,6 +2,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmdeepkd.losses import (
     DeepKDLoss,
@@ -12,6 +13,7 @@ from mmdeepkd.losses import (
     GDKDSLoss,
     MLKDLoss,
 )
+from tests.slow_reference import kl
 
 EPS = torch.finfo(torch.float32).eps
 BACKGROUND = 4
@@ -133,13 +135,12 @@ def test_gdkds_averages_each_part_over_its_share(background, rows, weight,
     assert set(teacher.argmax(1)[:4].tolist()) == {BACKGROUND}
     assert BACKGROUND not in teacher.argmax(1)[4:]
     options = dict(temperature=2.0, background=background)
-    column = torch.full((8, ), BACKGROUND)
     shares = []
     for part in (rows, [n for n in range(8) if n not in rows]):
         ones = torch.ones(8) if weight is None else weight
         share = None if factor is None else (
             factor * (ones[part].sum() / ones.sum()).item())
-        shares.append((student[part], teacher[part], column[part],
+        shares.append((student[part], teacher[part], target[part],
                        None if weight is None else weight[part], share))
     fore = GDKD3Loss(2, (1.0, 0.0, 3.0), 2.0)(*shares[0])
     back = DKDLoss(0.5, 2.0, 2.0)(*shares[1])
@@ -161,6 +162,49 @@ def test_top1_splits_off_the_teachers_choice():
 
     assert found == expected
     assert found != GDKDSLoss((0.0, 0.0, 1.0, 0.25))(*batch())
+
+
+@pytest.mark.parametrize(('split', 'tckd', 'nckd'), [
+    # Of the label, class 0: 1/8 against 7/8, then 2/7 against 5/7.
+    ('target', ([1 / 8, 7 / 8], [1 / 3, 2 / 3]),
+     ([2 / 7, 5 / 7], [1 / 2, 1 / 2])),
+    # Of the teacher's choice, the background: 5/8 against 3/8, then 1/3
+    # against 2/3.
+    ('top1', ([5 / 8, 3 / 8], [1 / 3, 2 / 3]),
+     ([1 / 3, 2 / 3], [1 / 2, 1 / 2])),
+])
+def test_the_split_class_of_a_row_that_only_the_teacher_calls_background(
+        split, tckd, nckd):
+    teacher = torch.tensor([[1.0, 2.0, 5.0]], dtype=torch.float64).log()
+    loss = GDKDSLoss(background='teacher', split=split)
+
+    losses = loss(torch.zeros_like(teacher), teacher, torch.tensor([0]))
+
+    assert losses['target'].item() == pytest.approx(kl(*tckd))
+    assert losses['non_target'].item() == pytest.approx(0.25 * kl(*nckd))
+
+
+class SyncCounter(TorchDispatchMode):
+    """Count where the host waits for a GPU to know a number of rows."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        self.count += name in ('nonzero', 'masked_select')
+        if name == 'index':
+            self.count += sum(index is not None and index.dtype == torch.bool
+                              for index in args[1])
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(('loss', 'parts'), [(foreground(), 1),
+                                             (GDKDSLoss(), 2)])
+def test_the_host_waits_once_per_part(loss, parts):
+    with SyncCounter() as counter:
+        loss(*batch(), torch.linspace(0.5, 2, 8), torch.tensor(7.0))
+
+    assert counter.count == parts
 
 
 LOSSES = [foreground(), GDKDSLoss()]
@@ -191,3 +235,36 @@ def test_two_views_are_refused():
     with pytest.raises(ValueError, match='ForegroundLoss got MLKDLoss, which '
                        'compares 2 views'):
         ForegroundLoss(dict(type=MLKDLoss))
+
+
+@pytest.mark.parametrize('inner', [
+    dict(type=GDKDSLoss),
+    dict(type=ForegroundLoss, loss=dict(type=DKDLoss))
+])
+def test_a_loss_of_the_background_is_refused(inner):
+    name = inner['type'].__name__
+    with pytest.raises(ValueError, match=f'got {name}, which needs the back'):
+        ForegroundLoss(inner)
+
+
+def test_what_is_no_distillation_loss_is_refused():
+    with pytest.raises(TypeError, match='got Identity, which is no distillat'):
+        ForegroundLoss(dict(type=nn.Identity))
+
+
+class BareLoss(nn.Module):
+    """A loss that names its streams and no more."""
+
+    streams = ('distill', )
+    method = 'bare'
+
+    def forward(self, student, teacher, target, weight, avg_factor):
+        return dict(distill=(student - teacher).abs().sum())
+
+
+def test_a_loss_that_tells_nothing_of_views_compares_one():
+    student, teacher, target = batch()
+    rows = target != BACKGROUND
+    expected = BareLoss()(student[rows], teacher[rows], target, None, None)
+
+    assert ForegroundLoss(dict(type=BareLoss))(*batch()) == expected

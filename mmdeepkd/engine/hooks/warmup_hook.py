@@ -1,4 +1,6 @@
 """Linear warm-up of the distillation losses."""
+from typing import Any, Optional
+
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
@@ -9,37 +11,65 @@ from .distiller_access import get_distiller
 
 @HOOKS.register_module()
 class WarmupHook(Hook):
-    """Scale the distillation losses by min((epoch + 1) / epochs, 1).
+    """Scale the distillation losses by a factor that rises to 1.
 
-    DKD's warm-up (released code): the first of E epochs, counted from 0, uses
-    1 / E; the task loss is never scaled. The value is a function of the epoch
-    alone, so a resumed run needs no replay.
+    With ``epochs`` it is min((epoch + 1) / epochs, 1), DKD's warm-up
+    (released code): the first of E epochs, counted from 0, uses 1 / E. With
+    ``iters`` it is min(iter / iters, 1), that of GDKDS: the first iteration,
+    counted from 0, uses 0. The task loss is never scaled. The value is a
+    function of the progress alone, so a resumed run needs no replay.
 
     Args:
         epochs: Epochs until the full weight, >= 1.
+        iters: Iterations until the full weight, >= 1, instead of epochs; for
+            any train loop.
 
     Raises:
-        ValueError: epochs is below 1, or the train loop has no epochs.
+        ValueError: Not exactly one of the two is given, it is below 1, or
+            ``epochs`` meets a train loop without epochs.
         TypeError: The model is no distiller.
     """
 
     priority = 'NORMAL'
 
-    def __init__(self, epochs: int) -> None:
-        if epochs < 1:
-            raise ValueError(f'WarmupHook needs epochs >= 1, got {epochs}: '
-                             'remove the hook to train without warm-up.')
+    def __init__(self,
+                 epochs: Optional[int] = None,
+                 iters: Optional[int] = None) -> None:
+        if (epochs is None) == (iters is None):
+            raise ValueError(
+                'WarmupHook needs exactly one of epochs and iters, got '
+                f'epochs={epochs} and iters={iters}.')
+        for name, value in (('epochs', epochs), ('iters', iters)):
+            if value is not None and value < 1:
+                raise ValueError(
+                    f'WarmupHook needs {name} >= 1, got {value}: remove the '
+                    'hook to train without warm-up.')
         self.epochs = epochs
+        self.iters = iters
 
     def before_train(self, runner: Runner) -> None:
         """Check that there are losses to scale and epochs to count."""
         get_distiller(runner, 'WarmupHook')
-        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
-            raise ValueError('WarmupHook counts epochs and needs an '
-                             'epoch-based train loop.')
+        if self.epochs is not None and not isinstance(runner.train_loop,
+                                                      EpochBasedTrainLoop):
+            raise ValueError(
+                'WarmupHook(epochs=...) counts epochs and needs an '
+                'epoch-based train loop: set iters instead.')
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Set the factor from the epoch."""
-        factor = min((runner.epoch + 1) / self.epochs, 1.0)
-        for loss in get_distiller(runner, 'WarmupHook').losses:
-            loss.warmup_factor = factor
+        if self.epochs is not None:
+            _set(runner, (runner.epoch + 1) / self.epochs)
+
+    def before_train_iter(self,
+                          runner: Runner,
+                          batch_idx: int,
+                          data_batch: Any = None) -> None:
+        """Set the factor from the iteration."""
+        if self.iters is not None:
+            _set(runner, runner.iter / self.iters)
+
+
+def _set(runner: Runner, progress: float) -> None:
+    for loss in get_distiller(runner, 'WarmupHook').losses:
+        loss.warmup_factor = min(progress, 1.0)

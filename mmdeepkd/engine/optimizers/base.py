@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from .plain import DROPPED_OPTIONS, refused_options
 from .streams import (
     PLAIN,
     STREAMS,
@@ -167,19 +168,26 @@ class DecoupledOptimizer(Optimizer):
     def __setstate__(self, state: Dict[str, Any]) -> None:
         """Restore a state, a plain optimizer's too; fold merged buffers."""
         super().__setstate__(state)
-        foreign = False
-        for group in self.param_groups:
-            foreign |= 'offsets' not in group
-            group.setdefault('offsets', dict(self.defaults['offsets']))
+        foreign = [g for g in self.param_groups if 'offsets' not in g]
         if foreign:
-            self.state.clear()
-            warnings.warn(
-                f'the checkpoint holds the state of a plain {self.plain_name}'
-                f': {type(self).__name__} keeps its learning rates and '
-                'momentum, takes the offsets from the config and starts its '
-                'stream buffers at zero.',
-                stacklevel=3)
+            self._adopt(foreign)
         self._fold_buffers()
+
+    def _adopt(self, groups: Sequence[Dict[str, Any]]) -> None:
+        """Make groups of a plain optimizer those of this one; tell it."""
+        refused = sorted({name for g in groups for name in refused_options(g)})
+        for group in groups:
+            group['offsets'] = dict(self.defaults['offsets'])
+            for name in DROPPED_OPTIONS:
+                group.pop(name, None)
+        self.state.clear()
+        without = f', drops {", ".join(refused)}' if refused else ''
+        warnings.warn(
+            f'the checkpoint holds the state of a plain {self.plain_name}: '
+            f'{type(self).__name__} keeps its learning rates and momentum'
+            f'{without}, takes the offsets from the config and starts its '
+            'stream buffers at zero.',
+            stacklevel=4)
 
     def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
         """Load a state; a difference to the configured offsets is told.

@@ -1,5 +1,5 @@
 """AdamW whose gradient arrives in streams, each with its own momentum."""
-from typing import Any, Iterable, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Tuple
 
 from torch import Tensor
 
@@ -92,3 +92,11 @@ class DecoupledAdamW(DecoupledOptimizer):
     def _update(self, params: Sequence[Tensor], grads: Mapping[str, Gradients],
                 group: Mapping[str, Any]) -> None:
         adamw_step(params, grads, group, self.state)
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        """Restore a state; ``step`` returns to the CPU."""
+        super().__setstate__(state)
+        for held in self.state.values():
+            if 'step' in held:
+                # Loaded onto a GPU, reading it would make the host wait.
+                held['step'] = held['step'].cpu()
