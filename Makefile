@@ -20,7 +20,7 @@ demo:
 	@$(SETUP) runtime
 	@$(RUN) tools/demo.py
 
-# About 40 minutes on two cores; continues where it stopped.
+# About 50 minutes on two cores; continues where it stopped.
 bench-digits:
 	@$(SETUP) bench
 	@$(RUN) tools/bench_digits.py

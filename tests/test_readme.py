@@ -4,44 +4,60 @@ import re
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import HOOKS, RUNNERS
+from mmengine.registry import HOOKS, MODELS, RUNNERS, DefaultScope
 
 from mmdeepkd.engine import DeepKDOptimWrapper, DistillRunner, DynamicTopKHook
+from tests.helpers import classifiers, distillers
 from tests.helpers.batches import detection_batch
 from tests.helpers.detectors import faster_rcnn
-from tests.helpers.distillers import build_detector, write_teacher
 from tests.helpers.processes import ROOT
 
 README = (ROOT / 'README.md').read_text()
-SNIPPET = re.search(r'```python\n(_base_ = .my_faster.*?)```', README,
-                    re.DOTALL).group(1)
 
 
-def test_the_config_of_the_readme_trains(tmp_path):
+def snippet(base):
+    """Return the README's config over ``base``."""
+    return re.search(rf'```python\n(_base_ = .{base}.*?)```', README,
+                     re.DOTALL).group(1)
+
+
+def train_as_written(tmp_path, base, package, helper, network, batch):
+    """Write the README's config next to a plain one, and train a step."""
     # The plain config that it is written next to.
-    (tmp_path / 'my_faster_rcnn.py').write_text(
-        f'model = {faster_rcnn()!r}\n'
+    (tmp_path / f'{base}.py').write_text(
+        f'model = {network()!r}\n'
         "default_hooks = dict(timer=dict(type='IterTimerHook'))\n"
         "optim_wrapper = dict(type='OptimWrapper', "
         "optimizer=dict(type='SGD', lr=0.01, momentum=0.9))\n")
-    (tmp_path / 'my_deepkd.py').write_text(SNIPPET)
+    (tmp_path / 'my_deepkd.py').write_text(snippet(base))
     cfg = Config.fromfile(tmp_path / 'my_deepkd.py')
-    assert cfg.model.teacher.startswith('mmdet::')
+    assert cfg.model.teacher.startswith(f'{package}::')
     assert cfg.model.teacher_checkpoint.endswith('.pth')
     # No download, and a teacher of the student's classes.
-    cfg.model.teacher = faster_rcnn(width=8)
-    cfg.model.teacher_checkpoint = write_teacher(
+    cfg.model.teacher = network(width=8)
+    cfg.model.teacher_checkpoint = helper.write_teacher(
         cfg.model.teacher, tmp_path / 'teacher.pth')
 
     assert RUNNERS.get(cfg.runner_type) is DistillRunner
     assert sorted(cfg.default_hooks) == ['timer', 'topk']
     assert isinstance(HOOKS.build(cfg.default_hooks.topk), DynamicTopKHook)
-    distiller = build_detector(cfg.model)
+    with DefaultScope.overwrite_default_scope(package):
+        distiller = MODELS.build(cfg.model)
     wrapper = build_optim_wrapper(distiller, cfg.optim_wrapper)
     assert isinstance(wrapper, DeepKDOptimWrapper)
-    log = distiller.train_step(detection_batch(), wrapper)
+    log = distiller.train_step(batch, wrapper)
     assert torch.isfinite(log['loss'])
     assert 'non_target.loss_deepkd' in log
+
+
+def test_the_detector_of_the_readme_trains(tmp_path):
+    train_as_written(tmp_path, 'my_faster_rcnn', 'mmdet', distillers,
+                     faster_rcnn, detection_batch())
+
+
+def test_the_classifier_of_the_readme_trains(tmp_path):
+    train_as_written(tmp_path, 'my_resnet18', 'mmpretrain', classifiers,
+                     classifiers.resnet, classifiers.image_batch())
 
 
 def test_the_dot_wrapper_of_the_readme_is_built():
