@@ -17,6 +17,12 @@ from mmdeepkd.registry import RUNNERS
 # microseconds, on a loaded machine milliseconds.
 _LETTING_GO = 0.2
 
+# The hooks of every distillation run beside MMEngine's own. Not in a config:
+# MMEngine refuses two _base_ files that both have default_hooks.
+_HOOKS: Dict[str, Dict[str, Any]] = dict(
+    plain_checkpoint=dict(type='mmdeepkd.PlainCheckpointHook'),
+)
+
 
 @RUNNERS.register_module()
 class DistillRunner(Runner):
@@ -32,18 +38,17 @@ class DistillRunner(Runner):
     def register_default_hooks(
             self,
             hooks: Optional[Dict[str, Any]] = None) -> None:
-        """Register MMEngine's default hooks and ``plain_checkpoint``.
+        """Register MMEngine's default hooks and those of distillation runs.
 
         Args:
-            hooks: ``default_hooks`` of the config. ``plain_checkpoint=None``
-                leaves checkpoints as MMEngine writes them.
+            hooks: ``default_hooks`` of the config, by name; None leaves a
+                hook out, such as ``plain_checkpoint=None``.
         """
-        # Not by the config: MMEngine refuses two _base_ files that both have
-        # default_hooks.
-        plain = dict(type='mmdeepkd.PlainCheckpointHook')
-        hooks = {'plain_checkpoint': plain, **(hooks or {})}
-        if hooks['plain_checkpoint'] is None:
-            hooks.pop('plain_checkpoint')
+        hooks = {**_HOOKS, **(hooks or {})}
+        # What MMEngine does not know by name it cannot leave out.
+        for name in _HOOKS:
+            if hooks[name] is None:
+                hooks.pop(name)
         super().register_default_hooks(hooks)
 
     def setup_env(self, env_cfg: Dict[str, Any]) -> None:

@@ -52,8 +52,13 @@ def find_python(supported):
         What :func:`probe` says of it.
     """
     lowest, highest = supported
-    names = ['python3'] + ['python3.{}'.format(minor) for minor in range(
-        highest[1], lowest[1] - 1, -1)]
+    minors = range(highest[1], lowest[1] - 1, -1)
+    names = ['python3'] + ['python3.{}'.format(minor) for minor in minors]
+    # pyenv's python3.10 on the path answers only for versions switched on.
+    pyenv = Path(os.environ.get('PYENV_ROOT') or Path.home() / '.pyenv')
+    for minor in minors:
+        names += sorted(str(path) for path in pyenv.glob(
+            'versions/3.{}.*/bin/python'.format(minor)))
     seen = []
     for name in names:
         found = probe(shutil.which(name) or name)
