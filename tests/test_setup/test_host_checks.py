@@ -16,9 +16,11 @@ SUPPORTED = (3, 10), (3, 12)
 def machine(tmp_path, monkeypatch):
     """Fill an empty PATH with Pythons of given versions."""
     monkeypatch.setenv('PATH', str(tmp_path))
+    monkeypatch.setenv('PYENV_ROOT', str(tmp_path / 'pyenv'))
 
     def install(name, version, venv=True):
         path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         said = json.dumps({
             'executable': str(path), 'version': version, 'pip': True,
             'venv': venv, 'headers': True
@@ -42,6 +44,16 @@ def test_another_python_is_taken_when_python3_is_not(machine, version):
     machine('python3', version)
     path = machine('python3.11', (3, 11))
     machine('python3.10', (3, 10))
+
+    assert find_python(SUPPORTED)['executable'] == path
+
+
+def test_a_python_that_pyenv_keeps_but_does_not_switch_on_is_taken(
+        machine, tmp_path):
+    machine('python3', (3, 13))
+    # As pyenv's shims do for a version that is not switched on.
+    write_command(tmp_path / 'python3.11', 'echo command not found; exit 127')
+    path = machine('pyenv/versions/3.11.7/bin/python', (3, 11))
 
     assert find_python(SUPPORTED)['executable'] == path
 
