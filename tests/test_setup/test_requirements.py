@@ -42,10 +42,11 @@ def test_comments_markers_and_includes_are_read(tmp_path):
     assert python_range(tmp_path / 'a.txt') == ((3, 8), (3, 11))
 
 
+@pytest.mark.parametrize('stack', ['modern', 'classic'])
 @pytest.mark.parametrize('name', ['tests', 'bench', 'build'])
-def test_the_modern_stack_lies_in_the_accepted_ranges(name):
+def test_a_tested_stack_lies_in_the_accepted_ranges(stack, name):
     accepted = read(FOLDER / f'{name}.txt')
-    pinned = pins(FOLDER / 'modern.txt')
+    pinned = pins(FOLDER / f'{stack}.txt')
     checked = {
         package: satisfies(pinned[package], specifier)
         for package, specifier in accepted.items() if package in pinned
@@ -54,6 +55,17 @@ def test_the_modern_stack_lies_in_the_accepted_ranges(name):
     assert checked and all(checked.values()), checked
 
 
-def test_the_modern_stack_fixes_what_results_depend_on():
+@pytest.mark.parametrize('stack', ['modern', 'classic'])
+def test_a_tested_stack_fixes_what_results_depend_on(stack):
     assert {'torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet',
-            'mmpretrain'} <= set(pins(FOLDER / 'modern.txt'))
+            'mmpretrain'} <= set(pins(FOLDER / f'{stack}.txt'))
+
+
+def test_the_classic_stack_is_what_clusters_run():
+    classic = read(FOLDER / 'classic.txt')
+
+    assert python_range(FOLDER / 'classic.txt') == ((3, 10), (3, 10))
+    assert classic['torch'] == '==2.1.2'
+    # numpy 2 breaks torch 2.1, and opencv-python 4.12 asks for numpy 2.
+    assert satisfies('1.26.4', classic['numpy'])
+    assert not satisfies('4.12.0', classic['opencv-python'])
