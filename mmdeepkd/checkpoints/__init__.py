@@ -1,14 +1,35 @@
 """Checkpoints that are safe to read, and that plain torch reads.
 
-Importing this room makes MMEngine read local files through
-:func:`read_checkpoint`, by its public loader registry.
+Importing this room makes MMEngine read files, of every scheme that it knows,
+through :func:`read_checkpoint`, by its public loader registry.
 """
 from .admitted import UnsafeCheckpointError
 from .encoding import decode_state, encode_state
-from .loader import load_from_local
-from .unpickler import read_checkpoint
+from .generators import random_state, set_random_state
+from .load_report import (
+    LoadReport,
+    compare_tensors,
+    few,
+    require_match,
+    strip_wrapper,
+    watch_pretrained,
+)
+from .loader import (
+    load_from_ceph,
+    load_from_http,
+    load_from_local,
+    load_from_mmcls,
+    load_from_openmmlab,
+    load_from_pavi,
+    load_from_torchvision,
+)
+from .reading import read_checkpoint
 
 __all__ = [
-    'UnsafeCheckpointError', 'decode_state', 'encode_state',
-    'load_from_local', 'read_checkpoint'
+    'LoadReport', 'UnsafeCheckpointError', 'compare_tensors',
+    'decode_state', 'encode_state', 'few', 'load_from_ceph',
+    'load_from_http', 'load_from_local', 'load_from_mmcls',
+    'load_from_openmmlab', 'load_from_pavi', 'load_from_torchvision',
+    'random_state', 'read_checkpoint', 'require_match', 'set_random_state',
+    'strip_wrapper', 'watch_pretrained'
 ]

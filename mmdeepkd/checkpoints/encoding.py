@@ -12,8 +12,9 @@ from mmengine.logging import HistoryBuffer
 
 # Marks an encoded object; its value names the class.
 _MARK = '__mmdeepkd__'
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.Size,
-          torch.dtype, torch.device)
+_PLAIN = (type(None), bool, int, float, str, torch.Size, torch.dtype)
+# Data as well, but torch 2.1 refuses them.
+_HALF_PLAIN = (bytes, complex, torch.device)
 # Numbers and strings: arrays that are nothing but their bytes.
 _ARRAY_KINDS = 'biufcSU'
 
@@ -64,8 +65,11 @@ def _encode(value: Any, place: str, unknown: List[str]) -> Any:
             'counts': _encode_array(np.asarray(counts)),
             'max_length': value.max_length,
         }
-    if isinstance(value, np.generic) and type(value.item()) in _PLAIN:
-        return value.item()
+    if type(value) in _HALF_PLAIN:
+        return _encode_half_plain(value)
+    if isinstance(value, np.generic) and type(value.item()) in (
+            *_PLAIN, *_HALF_PLAIN):
+        return _encode(value.item(), place, unknown)
     if type(value) is np.ndarray and value.dtype.kind in _ARRAY_KINDS:
         return {_MARK: 'ndarray', **_encode_array(value)}
     if isinstance(value, dict):
@@ -93,20 +97,44 @@ def _rebuild(original: Dict[Any, Any], items: Dict[Any, Any]) -> Any:
     return rebuilt
 
 
+def _encode_half_plain(value: Any) -> Dict[str, Any]:
+    if isinstance(value, bytes):
+        return {_MARK: 'bytes', 'bytes': _encode_bytes(value)}
+    if isinstance(value, complex):
+        return {_MARK: 'complex', 'parts': (value.real, value.imag)}
+    return {_MARK: 'device', 'name': str(value)}
+
+
+def _encode_bytes(value: bytes) -> torch.Tensor:
+    return torch.from_numpy(
+        np.ndarray(len(value), np.uint8, bytearray(value)))
+
+
+def _decode_bytes(fields: Dict[str, Any]) -> bytes:
+    # MMEngine resumes onto the device it trains on.
+    return fields['bytes'].cpu().numpy().tobytes()
+
+
+def _decode_complex(fields: Dict[str, Any]) -> complex:
+    return complex(*fields['parts'])
+
+
+def _decode_device(fields: Dict[str, Any]) -> torch.device:
+    return torch.device(fields['name'])
+
+
 def _encode_array(array: np.ndarray) -> Dict[str, Any]:
     # As bytes: torch has not every dtype of numpy, on every version.
-    raw = np.ndarray(array.nbytes, np.uint8, bytearray(array.tobytes()))
     return {
         'dtype': array.dtype.str,
         'shape': list(array.shape),
-        'bytes': torch.from_numpy(raw)
+        'bytes': _encode_bytes(array.tobytes())
     }
 
 
 def _decode_array(fields: Dict[str, Any]) -> np.ndarray:
-    # MMEngine resumes onto the device it trains on.
-    raw = bytearray(fields['bytes'].cpu().numpy().tobytes())
-    return np.ndarray(fields['shape'], fields['dtype'], raw)
+    return np.ndarray(fields['shape'], fields['dtype'],
+                      bytearray(_decode_bytes(fields)))
 
 
 def _decode_history(fields: Dict[str, Any]) -> HistoryBuffer:
@@ -119,4 +147,7 @@ def _decode_history(fields: Dict[str, Any]) -> HistoryBuffer:
 _DECODERS: Dict[str, Callable[[Dict[str, Any]], Any]] = {
     'HistoryBuffer': _decode_history,
     'ndarray': _decode_array,
+    'bytes': _decode_bytes,
+    'complex': _decode_complex,
+    'device': _decode_device,
 }

@@ -132,6 +132,13 @@ def test_a_numpy_scalar_becomes_pythons(tmp_path, value):
     assert type(loaded[value.item()][0]) is type(value.item())
 
 
+@pytest.mark.parametrize('value', [np.bytes_(b'x'), np.complex64(1 + 2j)])
+def test_a_numpy_scalar_that_torch_21_refuses(tmp_path, value):
+    (loaded, ) = through_a_file([value], tmp_path)
+
+    assert loaded == value and type(loaded) is type(value.item())
+
+
 def test_histories_may_have_been_moved_to_another_device():
     class OnDevice:
         """A tensor that numpy cannot read where it is."""
@@ -165,13 +172,23 @@ def test_an_unknown_object_is_reported_with_its_place(value, name):
 
 
 @pytest.mark.parametrize('value', [
-    None, True, 1, 1.5, 'x', b'y', torch.Size([1]), torch.float16,
-    torch.device('cpu'), (1, [2, {'a': (3, )}]), {1: {2: 3}}
+    None, True, 1, 1.5, 'x', torch.Size([1]), torch.float16,
+    (1, [2, {'a': (3, )}]), {1: {2: 3}}
 ], ids=str)
 def test_plain_values_stay_as_they_are(tmp_path, value):
     loaded = through_a_file(value, tmp_path)
 
+    assert encode_state(value) == (value, [])
     assert loaded == value and type(loaded) is type(value)
+
+
+@pytest.mark.parametrize('value', [
+    b'y', b'', 1 - 2j, torch.device('cpu'), torch.device('cuda:1')
+], ids=str)
+def test_what_torch_21_refuses_comes_back(tmp_path, value):
+    loaded = through_a_file(dict(a=[value]), tmp_path)
+
+    assert loaded == dict(a=[value])
 
 
 def test_what_was_never_encoded_passes():

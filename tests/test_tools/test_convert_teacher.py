@@ -212,7 +212,8 @@ def test_files_that_are_not_read(failure, tmp_path):
     arguments = ['--arch', 'resnet8', tmp_path / 'in.pth', tmp_path / 'o.pth']
     assert 'there is no checkpoint ' in failure(*arguments)
     Path(arguments[2]).write_bytes(b'404: Not Found')
-    assert 'is no checkpoint, or is damaged' in failure(*arguments)
+    assert 'is a text file, not a checkpoint: give the file' in failure(
+        *arguments)
     # As the last checkpoint of RepDistiller's own training holds.
     save(arguments[2], dict(opt=argparse.Namespace(lr=1), model={}))
     assert 'was not loaded: it asks for argparse.Namespace' in failure(
