@@ -5,6 +5,7 @@ scope; MMEngine then imports this module and the locations listed here.
 """
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
@@ -41,5 +42,10 @@ HOOKS = Registry(
 RUNNERS = Registry(
     'runner',
     parent=MMENGINE_RUNNERS,
+    scope='mmdeepkd',
+    locations=['mmdeepkd.engine'])
+LOOPS = Registry(
+    'loop',
+    parent=MMENGINE_LOOPS,
     scope='mmdeepkd',
     locations=['mmdeepkd.engine'])

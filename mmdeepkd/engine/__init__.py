@@ -2,13 +2,27 @@
 import mmdeepkd.checkpoints  # noqa: F401  (MMEngine reads files safely)
 
 from .amp_optim_wrapper import AmpDeepKDOptimWrapper
-from .hooks import DynamicTopKHook, PlainCheckpointHook, WarmupHook
+from .hooks import (
+    ClassCountHook,
+    DynamicTopKHook,
+    FiniteLossHook,
+    PlainCheckpointHook,
+    RandomStateHook,
+    ResumeCheckHook,
+    SafeCheckpointHook,
+    StartSummaryHook,
+    WarmupHook,
+)
+from .loops import ResumableIterLoop
 from .optim_wrapper import DeepKDOptimWrapper
 from .optimizers import DecoupledAdamW, DecoupledSGD
 from .runner import DistillRunner
 
 __all__ = [
-    'AmpDeepKDOptimWrapper', 'DecoupledAdamW', 'DecoupledSGD',
-    'DeepKDOptimWrapper', 'DistillRunner', 'DynamicTopKHook',
-    'PlainCheckpointHook', 'WarmupHook'
+    'AmpDeepKDOptimWrapper', 'ClassCountHook', 'DecoupledAdamW',
+    'DecoupledSGD',
+    'DeepKDOptimWrapper', 'DistillRunner', 'DynamicTopKHook', 'FiniteLossHook',
+    'PlainCheckpointHook', 'RandomStateHook', 'ResumableIterLoop',
+    'ResumeCheckHook', 'SafeCheckpointHook', 'StartSummaryHook',
+    'WarmupHook'
 ]

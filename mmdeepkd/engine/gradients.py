@@ -57,6 +57,22 @@ def stream_gradients(loss: Tensor,
     return grads
 
 
+def multiplied(grads: Gradients, factor: Tensor) -> Gradients:
+    """Return gradients times a 0-d tensor, as tensors of their own.
+
+    Args:
+        grads: One tensor, or None, per parameter.
+        factor: 0-d.
+    """
+    present = {i: g for i, g in enumerate(grads) if g is not None}
+    scaled = list(grads)
+    if present:
+        values = torch._foreach_mul(list(present.values()), factor)
+        for i, value in zip(present, values):
+            scaled[i] = value
+    return scaled
+
+
 def world_size() -> int:
     """Return the number of processes that train together."""
     if dist.is_available() and dist.is_initialized():

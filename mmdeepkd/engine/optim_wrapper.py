@@ -2,7 +2,7 @@
 import logging
 import warnings
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Union
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import torch
 from mmengine.logging import print_log
@@ -12,12 +12,18 @@ from torch.optim import Optimizer
 
 from mmdeepkd.registry import OPTIM_WRAPPERS
 
+from .clipping import expose_sum, rescaled
 from .decouple import decouple, resolve_offsets
-from .gradients import Gradients, reduce_streams, stream_gradients, world_size
-from .optimizers import PLAIN
+from .finite import bad_gradients, gradient_size, measure
+from .gradients import (
+    Gradients,
+    reduce_streams,
+    stream_gradients,
+    world_size,
+)
 from .optimizers.streams import gradient_sum
-
-StreamLosses = Union[Tensor, Mapping[str, Tensor]]
+from .stream_losses import StreamLosses, as_streams
+from .update_guard import UpdateGuard, skipped_steps
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -35,6 +41,11 @@ class DeepKDOptimWrapper(OptimWrapper):
     before one step. Accumulation, clipping, ``paramwise_cfg``, schedulers,
     EMA and resume work as with MMEngine's wrapper.
 
+    A loss or gradient that is inf or NaN on any rank never reaches a
+    parameter or a momentum: it stops training on every rank, with the
+    iteration, the stream and the loss's name, or, when asked, its step is
+    left out. This takes one synchronisation of host and device per update.
+
     Args:
         optimizer: A ``torch.optim.SGD`` or ``torch.optim.AdamW``.
         delta: DeepKD's momentum difference: the streams task, non_target,
@@ -48,11 +59,16 @@ class DeepKDOptimWrapper(OptimWrapper):
         merge: Streams of equal momentum share one backward and one buffer.
         accumulative_counts: Iterations per update.
         clip_grad: As for MMEngine's wrapper, by norm only.
+        nonfinite: ``'raise'`` stops training; ``'skip'`` leaves the step out
+            (the model's buffers, such as the statistics of BatchNorm, are
+            set back, too), warns, and logs the count as ``skipped_steps``.
 
     Raises:
         TypeError: The optimizer is neither SGD nor AdamW.
         ValueError: Neither or both of delta and offsets are given, a momentum
-            leaves [0, 1), or gradients are to be clipped by value.
+            leaves [0, 1), gradients are to be clipped by value, or
+            ``nonfinite`` is something else.
+        FloatingPointError: While training, by ``nonfinite='raise'``.
 
     Example:
         >>> wrapper = DeepKDOptimWrapper(SGD(net.parameters(), 0.1, 0.9),
@@ -67,7 +83,8 @@ class DeepKDOptimWrapper(OptimWrapper):
                  semantics: str = 'paper',
                  merge: bool = True,
                  accumulative_counts: int = 1,
-                 clip_grad: Optional[Dict[str, Any]] = None) -> None:
+                 clip_grad: Optional[Dict[str, Any]] = None,
+                 nonfinite: str = 'raise') -> None:
         if clip_grad is not None and clip_grad.get('type', 'norm') != 'norm':
             raise ValueError(
                 'DeepKDOptimWrapper clips by the norm of the summed gradient; '
@@ -79,13 +96,37 @@ class DeepKDOptimWrapper(OptimWrapper):
             accumulative_counts=accumulative_counts,
             # MMEngine pops 'type' out of the dict it is given.
             clip_grad=None if clip_grad is None else dict(clip_grad))
+        self.nonfinite = nonfinite
+        self._guard = UpdateGuard(nonfinite)
         self._pending: Dict[str, Gradients] = {}
+
+    @property
+    def skipped_steps(self) -> int:
+        """How many steps were left out for what was not finite."""
+        return skipped_steps(self.message_hub)
+
+    def update_params(self,
+                      loss: StreamLosses,
+                      step_kwargs: Optional[Dict[str, Any]] = None,
+                      zero_kwargs: Optional[Dict[str, Any]] = None) -> None:
+        """Take the gradients of an iteration, and step where one is due.
+
+        Args:
+            loss: As for :meth:`backward`.
+            step_kwargs: Passed to :meth:`step`.
+            zero_kwargs: Passed to :meth:`zero_grad`.
+
+        Raises:
+            FloatingPointError: A loss or gradient is not finite.
+        """
+        self._guard.note(loss, self._inner_count + 1)
+        super().update_params(loss, step_kwargs, zero_kwargs)
 
     def scale_loss(self, loss: StreamLosses) -> Dict[str, Tensor]:
         """Divide every stream's loss by the accumulation factor."""
         return {
             name: super(DeepKDOptimWrapper, self).scale_loss(value)
-            for name, value in _as_streams(loss).items()
+            for name, value in as_streams(loss).items()
         }
 
     def backward(self,
@@ -100,7 +141,7 @@ class DeepKDOptimWrapper(OptimWrapper):
             retain_graph: Keep the graph after the last stream.
         """
         params = self._parameters()
-        losses = self._by_leader(_as_streams(loss))
+        losses = self._by_leader(as_streams(loss))
         last = len(losses) - 1
         for i, (leader, value) in enumerate(losses.items()):
             grads = stream_gradients(
@@ -124,14 +165,12 @@ class DeepKDOptimWrapper(OptimWrapper):
         if world_size() > 1:
             leaders = dict.fromkeys(self.optimizer.leaders().values())
             grads = reduce_streams(grads, list(leaders), self._parameters())
-            if not grads:
-                # No rank has a gradient for any parameter.
-                return
         self._update(grads, **kwargs)
 
     def zero_grad(self, **kwargs: Any) -> None:
         """Forget the gradients of this update."""
         self._pending = {}
+        self._guard.forget()
         super().zero_grad(**kwargs)
 
     def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
@@ -149,11 +188,12 @@ class DeepKDOptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Nothing to prepare: no backward here wakes DDP's reducer.
+        """Prepare for a forward: no backward here wakes DDP's reducer.
 
         Args:
             model: The model, possibly wrapped.
         """
+        self._guard.before_forward(model)
         yield
 
     def _scale(self, loss: Tensor) -> Tensor:
@@ -161,11 +201,44 @@ class DeepKDOptimWrapper(OptimWrapper):
         return loss
 
     def _update(self, grads: Dict[str, Gradients], **kwargs: Any) -> None:
-        """Clip and step; the gradients are final."""
-        if self.clip_grad_kwargs:
-            self._expose_sum(grads)
-            grads = self._rescaled(grads, self._clip_sum())
-        self.optimizer.step(stream_grads=grads, **kwargs)
+        """Check, clip and step; the gradients are final."""
+        clip = bool(self.clip_grad_kwargs and grads)
+        if clip:
+            expose_sum(self._parameters(), grads)
+            sizes, factor = self._clip_sum()
+        else:
+            sizes = gradient_size(grads)
+        finite, numbers = measure(self._guard.losses, sizes, self._device)
+        if not finite:
+            self._reject(grads)
+            return
+        if clip and sizes:
+            self._log_norm(numbers[0])
+            grads = rescaled(self._parameters(), grads, factor)
+        # Empty: no rank has a gradient for any parameter.
+        if grads:
+            self.optimizer.step(stream_grads=grads, **kwargs)
+
+    def _reject(self, grads: Dict[str, Gradients]) -> None:
+        """Stop, or leave the update out; all ranks are here."""
+        found = self._guard.bad_losses()
+        if not found:
+            # Streams that share a momentum have one gradient.
+            leaders = self.optimizer.leaders()
+            present = self._guard.streams
+            named = {
+                ' + '.join(s for s in present if leaders[s] == leader)
+                or leader: values
+                for leader, values in grads.items()
+            }
+            found = bad_gradients(
+                self._inner_count, named,
+                self._guard.parameter_names(self._parameters()))
+        self._guard.reject(found, self.message_hub)
+
+    @property
+    def _device(self) -> torch.device:
+        return self._parameters()[0].device
 
     def _parameters(self) -> List[Tensor]:
         return [p for g in self.optimizer.param_groups for p in g['params']]
@@ -185,57 +258,18 @@ class DeepKDOptimWrapper(OptimWrapper):
                 merged[leader] + loss)
         return merged
 
-    def _expose_sum(self, grads: Dict[str, Gradients]) -> None:
-        """Put the summed gradient, as tensors of its own, into ``p.grad``."""
-        lists = list(grads.values())
-        total = gradient_sum(lists)
-        for i, (param, grad) in enumerate(zip(self._parameters(), total)):
-            # Autograd may return one tensor for two parameters, and what
-            # clips or unscales p.grad writes in place.
-            shared = any(grad is g[i] for g in lists)
-            param.grad = grad.clone() if shared and grad is not None else grad
+    def _clip_sum(self) -> Tuple[List[Tensor], Tensor]:
+        """Clip ``p.grad`` by its norm; return [norm] and the factor applied.
 
-    def _clip_sum(self) -> Tensor:
-        """Clip ``p.grad`` by its norm and return the factor applied."""
+        Without a gradient there is no norm.
+        """
         params = [p for p in self._parameters() if p.grad is not None]
         if not params:
-            return torch.ones(())
+            return [], torch.ones(())
         norm = self.clip_func(params, **self.clip_grad_kwargs)
-        self.message_hub.update_scalar(f'train/{self.grad_name}', float(norm))
         # As torch.nn.utils.clip_grad_norm_ computes it.
         factor = self.clip_grad_kwargs['max_norm'] / (norm + 1e-6)
-        return torch.clamp(factor, max=1.0)
+        return [norm], torch.clamp(factor, max=1.0)
 
-    def _rescaled(self, grads: Dict[str, Gradients],
-                  factor: Tensor) -> Dict[str, Gradients]:
-        """Return the streams scaled as ``p.grad`` was; release ``p.grad``."""
-        params = self._parameters()
-        if len(grads) == 1:
-            scaled: Dict[str, Gradients] = {
-                name: [p.grad for p in params]
-                for name in grads
-            }
-        else:
-            scaled = {
-                name: _multiplied(values, factor)
-                for name, values in grads.items()
-            }
-        for param in params:
-            param.grad = None
-        return scaled
-
-
-def _as_streams(loss: StreamLosses) -> Mapping[str, Tensor]:
-    if isinstance(loss, Mapping):
-        return loss
-    return getattr(loss, 'streams', {PLAIN: loss})
-
-
-def _multiplied(grads: Gradients, factor: Tensor) -> Gradients:
-    present = {i: g for i, g in enumerate(grads) if g is not None}
-    scaled = list(grads)
-    if present:
-        values = torch._foreach_mul(list(present.values()), factor)
-        for i, value in zip(present, values):
-            scaled[i] = value
-    return scaled
+    def _log_norm(self, norm: float) -> None:
+        self.message_hub.update_scalar(f'train/{self.grad_name}', norm)

@@ -4,10 +4,12 @@ from abc import ABC, abstractmethod
 from typing import Dict, Optional, Sequence, Tuple, Union
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdeepkd.functional import standardize_logits
 from mmdeepkd.functional.inputs import check_sample_weight, check_temperature
+
+from .settings import PrintsSettings
 
 AvgFactor = Union[float, Tensor]
 
@@ -74,7 +76,7 @@ def check_hard_target(target: Tensor, name: str) -> None:
             'needs no target, such as KDLoss or GDKDLoss.')
 
 
-class DistillationLoss(nn.Module, ABC):
+class DistillationLoss(PrintsSettings, ABC):
     """A loss on student and teacher logits, one scalar per gradient stream.
 
     The teacher's logits are detached. Half-precision logits give float32

@@ -13,6 +13,7 @@ from mmdeepkd.functional.inputs import (
 from mmdeepkd.registry import MODELS
 
 from .base import AvgFactor, check_hard_target
+from .settings import PrintsSettings
 
 
 def loss_on_rows(loss: nn.Module, rows: Tensor, logits_student: Tensor,
@@ -60,7 +61,7 @@ def loss_on_rows(loss: nn.Module, rows: Tensor, logits_student: Tensor,
 
 
 @MODELS.register_module()
-class ForegroundLoss(nn.Module):
+class ForegroundLoss(PrintsSettings):
     """Another loss on the foreground RoIs only.
 
     Rows of the last column, the background, are dropped, and the loss is

@@ -1,7 +1,7 @@
 """GDKD of the foreground and DKD of the background RoIs in one loss."""
 from typing import Dict, Optional, Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdeepkd.functional.inputs import (
     check_choice,
@@ -14,10 +14,11 @@ from .base import AvgFactor, check_hard_target, check_weights
 from .dkd_loss import DKDLoss
 from .foreground_loss import loss_on_rows
 from .gdkd_loss import GDKD3Loss
+from .settings import PrintsSettings
 
 
 @MODELS.register_module()
-class GDKDSLoss(nn.Module):
+class GDKDSLoss(PrintsSettings):
     r"""GDKD3 on the foreground RoIs and DKD on the background ones.
 
     .. math:: L = w_0\,\mathrm{high} + w_1\,\mathrm{low_{other}}
@@ -68,6 +69,7 @@ class GDKDSLoss(nn.Module):
         check_weights(weights, 'weights', 4)
         check_choice(background, 'background', ('label', 'teacher'))
         check_choice(split, 'split', ('target', 'top1'))
+        self.weights = tuple(weights)
         # The second group has one class, so nothing inside.
         self.foreground_loss = GDKD3Loss(2, (weights[0], 0.0, weights[1]),
                                          temperature)

@@ -20,6 +20,19 @@ def write_teacher(config, path, seed=1):
     return str(path)
 
 
+class NoProposals(torch.nn.Module):
+    """Stands for an RPN that found nothing."""
+
+    def __init__(self, rpn_head):
+        super().__init__()
+        self.rpn_head = rpn_head
+
+    def loss_and_predict(self, x, samples, proposal_cfg):
+        losses, proposals = self.rpn_head.loss_and_predict(
+            x, samples, proposal_cfg=proposal_cfg)
+        return losses, [p[:0] for p in proposals]
+
+
 def distiller_config(student, teacher, checkpoint, **kwargs):
     kwargs.setdefault('losses', dict(type='mmdeepkd.DeepKDLoss', base='dkd'))
     return dict(

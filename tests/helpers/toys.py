@@ -33,6 +33,13 @@ def with_streams(losses):
     return total
 
 
+def spoil_gradient(value, factor):
+    """Return the value as it is; its gradient is multiplied by factor."""
+    value = value * 1
+    value.register_hook(lambda grad: grad * factor)
+    return value
+
+
 def weights(net):
     return [p.detach().clone() for p in net.parameters()]
 

@@ -45,7 +45,8 @@ class Scenes(Dataset):
 
 def run_training(model, optim_wrapper, work_dir, iterations=5,
                  runner_class=Runner, seed=0, scenes=None, dataset=None,
-                 collate='pseudo_collate', default_scope='mmdet', **kwargs):
+                 collate='pseudo_collate', default_scope='mmdet',
+                 num_workers=0, log_level='ERROR', **kwargs):
     """Train with MMEngine's Runner; return (runner, losses per iteration)."""
     recorder = Recorder()
     dataset = dataset or Scenes(**(scenes or dict(images=10)))
@@ -56,14 +57,14 @@ def run_training(model, optim_wrapper, work_dir, iterations=5,
         work_dir=str(work_dir),
         train_dataloader=dict(
             batch_size=2,
-            num_workers=0,
+            num_workers=num_workers,
             dataset=dataset,
             sampler=dict(type='DefaultSampler', shuffle=False),
             collate_fn=dict(type=collate)),
         optim_wrapper=ConfigDict(optim_wrapper),
         custom_hooks=[recorder, *kwargs.pop('custom_hooks', [])],
         default_scope=default_scope,
-        log_level='ERROR',
+        log_level=log_level,
         randomness=dict(seed=seed),
         experiment_name=f'run_{next(_runs)}',
         **kwargs)

@@ -10,10 +10,12 @@ from mmdeepkd.engine import (
     DeepKDOptimWrapper,
     amp_optim_wrapper,
 )
+from tests.helpers.float16 import or_refused
 from tests.helpers.toys import (
     STREAMS,
     difference,
     equal,
+    spoil_gradient,
     toy_batch,
     toy_net,
     toy_streams,
@@ -46,11 +48,18 @@ def buffers(wrapper):
     ])
 
 
-@pytest.mark.parametrize('dtype, used', [
-    (None, torch.bfloat16), ('bfloat16', torch.bfloat16),
-    (torch.float16, torch.float16), ('float16', torch.float16)
-])
-def test_the_forward_runs_in_the_asked_precision(dtype, used):
+@pytest.mark.parametrize('dtype', [torch.float16, 'float16'])
+@or_refused
+def test_the_forward_runs_in_float16(dtype):
+    check_precision(dtype, torch.float16)
+
+
+@pytest.mark.parametrize('dtype', [None, 'bfloat16', torch.bfloat16])
+def test_the_forward_runs_in_bfloat16(dtype):
+    check_precision(dtype, torch.bfloat16)
+
+
+def check_precision(dtype, used):
     net = toy_net(dtype=torch.float)
     before = weights(net)
     # 65536, the usual start, overflows here, and a first step is skipped.
@@ -66,6 +75,7 @@ def test_the_forward_runs_in_the_asked_precision(dtype, used):
     assert difference(weights(net), before) > 1e-3
 
 
+@or_refused
 @pytest.mark.parametrize('merge', [True, False])
 @pytest.mark.parametrize('clip', [None, dict(max_norm=0.01)])
 @pytest.mark.parametrize('counts', [1, 2])
@@ -79,9 +89,9 @@ def test_a_scaled_step_equals_an_unscaled_one(merge, clip, counts):
 
 
 def spoil(losses, **values):
-    """Give streams an infinite or undefined loss."""
+    """Give streams an infinite or undefined gradient, as an overflow does."""
     return {
-        name: loss * values[name] if name in values else loss
+        name: spoil_gradient(loss, values[name]) if name in values else loss
         for name, loss in losses.items()
     }
 
@@ -89,6 +99,7 @@ def spoil(losses, **values):
 INF, NAN = float('inf'), float('nan')
 
 
+@or_refused
 @pytest.mark.parametrize('merge', [True, False])
 @pytest.mark.parametrize('clip', [None, dict(max_norm=0.01)])
 @pytest.mark.parametrize('values', [
@@ -114,19 +125,20 @@ def test_a_stream_that_overflows_skips_the_whole_step(merge, clip, values):
                  train(other, reference, 1, start=3))
 
 
+@or_refused
 def test_infinities_that_cancel_in_one_element_skip_the_step():
     param = torch.nn.Parameter(torch.ones(2))
     wrapper = AmpDeepKDOptimWrapper(
         SGD([param], lr=0.1), offsets=dict(task=0., target=0.1),
         dtype='float16')
-    spike = torch.tensor([INF, 1.])
-    wrapper.update_params(
-        dict(task=(param * spike).sum(), target=-(param * spike).sum()))
+    spiked = spoil_gradient(param, torch.tensor([INF, 1.]))
+    wrapper.update_params(dict(task=spiked.sum(), target=-spiked.sum()))
 
     assert param.tolist() == [1, 1]
     assert wrapper.loss_scaler.get_scale() == 2.**15
 
 
+@or_refused
 def test_an_overflow_in_one_accumulated_part_skips_the_step():
     net = toy_net(dtype=torch.float)
     wrapper = wrap(net, accumulative_counts=2)
@@ -139,6 +151,7 @@ def test_an_overflow_in_one_accumulated_part_skips_the_step():
     assert not any(wrapper.optimizer.state.values())
 
 
+@or_refused
 def test_only_constant_losses_change_nothing():
     net = toy_net(dtype=torch.float)
     before = weights(net)
@@ -148,6 +161,7 @@ def test_only_constant_losses_change_nothing():
     assert equal(weights(net), before)
 
 
+@or_refused
 def test_a_gradient_that_float16_would_lose_is_kept_by_the_scale():
     param = torch.nn.Parameter(torch.ones(1))
     wrapper = AmpDeepKDOptimWrapper(
@@ -158,6 +172,7 @@ def test_a_gradient_that_float16_would_lose_is_kept_by_the_scale():
     assert float(1 - param.detach()) == pytest.approx(1e-2, rel=1e-2)
 
 
+@or_refused
 def test_the_loss_scale_is_saved_and_restored():
     net = toy_net(dtype=torch.float)
     wrapper = wrap(net, loss_scale=dict(init_scale=8., growth_interval=2))
@@ -173,6 +188,7 @@ def test_the_loss_scale_is_saved_and_restored():
                  train(other, resumed, 3, start=3))
 
 
+@or_refused
 def test_the_state_of_a_run_without_scale_loads():
     net, other = toy_net(dtype=torch.float), toy_net(dtype=torch.float)
     plain = unscaled(net)
@@ -188,6 +204,7 @@ def test_the_state_of_a_run_without_scale_loads():
 
 @pytest.mark.parametrize('dtypes', [('float16', 'bfloat16'),
                                     ('bfloat16', 'float16')])
+@or_refused
 def test_the_precision_may_change_on_resume(dtypes):
     net = toy_net(dtype=torch.float)
     first, then = (wrap(net, dtype=dtype) for dtype in dtypes)
@@ -197,6 +214,7 @@ def test_the_precision_may_change_on_resume(dtypes):
     assert equal(buffers(then), buffers(first))
 
 
+@or_refused
 def test_loading_leaves_the_given_state_whole():
     wrapper = wrap(toy_net(dtype=torch.float))
     state = wrapper.state_dict()
@@ -205,6 +223,7 @@ def test_loading_leaves_the_given_state_whole():
     assert 'loss_scaler' in state
 
 
+@or_refused
 @pytest.mark.parametrize('scale', [128, 128.])
 def test_a_static_scale_stays(scale):
     net = toy_net(dtype=torch.float)
@@ -222,6 +241,7 @@ def test_another_dtype_is_refused(dtype):
         wrap(toy_net(), dtype=dtype)
 
 
+@or_refused
 @pytest.mark.parametrize('scale', ['static', None, [1]])
 def test_another_loss_scale_is_refused(scale):
     with pytest.raises(TypeError, match="must be 'dynamic', a number or a d"):
@@ -235,12 +255,53 @@ def test_float16_without_a_scaler_for_the_cpu_is_refused(monkeypatch):
         wrap(toy_net(dtype=torch.float), dtype='float16')
 
 
-def test_a_scale_that_fell_to_zero_skips_steps():
+@or_refused
+def test_a_scale_that_collapses_stops_training():
     net = toy_net(dtype=torch.float)
-    wrapper = wrap(net, loss_scale=dict(init_scale=1e-44))
+    wrapper = wrap(net)
     before = weights(net)
-    for _ in range(8):
-        wrapper.update_params({'task': net[0].weight.sum() * float('nan')})
+    with pytest.raises(FloatingPointError, match=(
+            '^iteration 38: the loss scale has fallen to 4.8e-07.*bfloat16')):
+        # From 2**16 to 2**-21, half a step each.
+        for _ in range(50):
+            losses = toy_streams(net, toy_batch(dtype=torch.float))
+            wrapper.update_params(spoil(losses, target=INF))
 
-    assert wrapper.loss_scaler.get_scale() == 0
     assert equal(weights(net), before)
+
+
+@or_refused
+def test_a_small_scale_that_the_user_set_is_left_alone():
+    net = toy_net(dtype=torch.float)
+    before = weights(net)
+    train(net, wrap(net, loss_scale=2.**-22))
+
+    assert difference(weights(net), before) > 1e-3
+
+
+@or_refused
+@pytest.mark.parametrize('value', [INF, NAN])
+def test_a_loss_that_is_not_finite_stops_training(value):
+    net = toy_net(dtype=torch.float)
+    wrapper = wrap(net)
+    before = train(net, wrapper, 1)
+    losses = toy_streams(net, toy_batch(dtype=torch.float))
+    with pytest.raises(FloatingPointError, match=(
+            r'iteration 2: the loss task \(stream task\) is')):
+        wrapper.update_params({**losses, 'task': losses['task'] * value})
+
+    assert equal(weights(net), before)
+
+
+@or_refused
+def test_a_loss_that_is_not_finite_is_skipped_at_the_same_scale():
+    net, other = toy_net(dtype=torch.float), toy_net(dtype=torch.float)
+    wrapper = wrap(net, nonfinite='skip')
+    train(net, wrapper, 1)
+    losses = toy_streams(net, toy_batch(dtype=torch.float))
+    skipped = wrapper.skipped_steps
+    wrapper.update_params({**losses, 'task': losses['task'] * NAN})
+
+    assert wrapper.loss_scaler.get_scale() == 2.**16
+    assert wrapper.skipped_steps == skipped + 1
+    assert equal(train(net, wrapper, 2, start=1), train(other, wrap(other)))

@@ -180,6 +180,8 @@ def test_a_warm_up_has_one_length(lengths):
     dict(type='mmdeepkd.DynamicTopKHook', static_k=5),
     dict(type='mmdeepkd.WarmupHook', epochs=3),
     dict(type='mmdeepkd.PlainCheckpointHook'),
+    dict(type='mmdeepkd.SafeCheckpointHook'),
+    dict(type='mmdeepkd.ResumeCheckHook'),
 ])
 def test_hooks_are_built_by_name(config):
     assert isinstance(HOOKS.build(config), Hook)

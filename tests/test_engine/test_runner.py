@@ -34,7 +34,8 @@ def build(work_dir, epochs=2, runner=DistillRunner, delta=0.05,
                            weight_decay=0.01),
             paramwise_cfg=dict(norm_decay_mult=0.),
             clip_grad=dict(max_norm=1.)),
-        param_scheduler=dict(type='MultiStepLR', milestones=[milestone]),
+        param_scheduler=kwargs.pop('param_scheduler', dict(
+            type='MultiStepLR', milestones=[milestone])),
         custom_hooks=[
             dict(type='mmdeepkd.DynamicTopKHook'),
             dict(type='mmdeepkd.WarmupHook', epochs=4), recorder,
@@ -136,7 +137,7 @@ def test_the_plain_checkpoint_hook_is_a_default(tmp_path):
     runner, _ = build(tmp_path)
 
     assert hook_types(runner).count('PlainCheckpointHook') == 1
-    assert 'CheckpointHook' in hook_types(runner)
+    assert 'SafeCheckpointHook' in hook_types(runner)
 
 
 def test_none_removes_the_plain_checkpoint_hook(tmp_path):
@@ -154,7 +155,7 @@ def test_the_users_default_hooks_merge(tmp_path):
     runner, _ = build(tmp_path, default_hooks=hooks)
     by_type = dict(zip(hook_types(runner), runner.hooks))
 
-    assert by_type['CheckpointHook'].interval == 7
+    assert by_type['SafeCheckpointHook'].interval == 7
     assert 'IterTimerHook' not in by_type
     assert 'PlainCheckpointHook' in by_type
     assert hooks == given

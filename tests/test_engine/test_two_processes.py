@@ -7,8 +7,10 @@ from tests.helpers.toys import difference, equal
 from .two_ranks import (
     buffers_in_forward,
     build,
+    lose_a_loss_on_one_rank,
     overflow_on_one_rank,
     run_all,
+    stop_by_the_hook,
     train_alone,
     train_in_small_buckets,
     train_rank,
@@ -27,12 +29,12 @@ EQUAL = {
     'every stream alone': (dict(merge=False), dict()),
     'unused parameters': (UNUSED, FIND),
     'static graph': (dict(), dict(static_graph=True)),
-    'scaled float16': (dict(amp=True), dict()),
+    'half precision': (dict(amp=True), dict()),
     'a rank misses a head': (dict(), FIND, (True, False)),
     'AdamW': (dict(adamw=True), dict()),
     'AdamW, clip, unused': (dict(
         adamw=True, clip_grad=dict(max_norm=0.01), **UNUSED), FIND),
-    'AdamW, accumulation, float16': (dict(
+    'AdamW, accumulation, half': (dict(
         adamw=True, accumulative_counts=2, amp=True), dict()),
     'AdamW, a rank misses a head': (dict(adamw=True), FIND, (True, False)),
 }
@@ -43,6 +45,11 @@ CASES = {
     'unreduced': (train_unreduced, ),
     'small buckets': (train_in_small_buckets, ),
     'overflow': (overflow_on_one_rank, ),
+    'hook': (stop_by_the_hook, ),
+    'loss, raise': (lose_a_loss_on_one_rank, 'raise'),
+    'loss, skip': (lose_a_loss_on_one_rank, 'skip'),
+    'constant loss, raise': (lose_a_loss_on_one_rank, 'raise', False),
+    'constant loss, skip': (lose_a_loss_on_one_rank, 'skip', False),
 }
 
 
@@ -92,6 +99,31 @@ def test_an_overflow_on_one_rank_skips_the_step_on_both(ranks):
     for before, after in ranks['overflow']:
         assert equal(before['weights'], after['weights'])
         assert equal(before['momentum'], after['momentum'])
+
+
+@pytest.mark.parametrize('kind', ['loss', 'constant loss'])
+def test_a_nan_on_one_rank_stops_both_and_is_named_by_both(ranks, kind):
+    for message in ranks[f'{kind}, raise']:
+        assert message.startswith(
+            'iteration 2: the loss target (stream target) is nan on rank 1; '
+            'training stops')
+
+
+def test_the_hook_of_mmengines_wrappers_stops_both(ranks):
+    for message in ranks['hook']:
+        assert message.startswith(
+            'iteration 7: the loss loss_cls (stream plain) is nan on rank 1; ')
+
+
+@pytest.mark.parametrize('kind', ['loss', 'constant loss'])
+def test_a_nan_on_one_rank_is_skipped_by_both(ranks, kind):
+    first, second = ranks[f'{kind}, skip']
+    for rank in (first, second):
+        assert rank['skipped'] == 1
+        # The statistics of BatchNorm, too.
+        assert equal(rank['before'], rank['after'])
+    assert equal(first['later'], second['later'])
+    assert not equal(first['before'][:2], first['later'][:2])
 
 
 def test_a_rank_that_fails_fails_the_caller():

@@ -1,8 +1,10 @@
 """What the two processes of test_two_processes run."""
+from types import SimpleNamespace
 from unittest import mock
 
 import torch
 from mmengine.model import BaseModel, MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
 from torch import nn
 from torch.optim import SGD, AdamW
 
@@ -10,16 +12,20 @@ import mmdeepkd.engine.optim_wrapper as wrapper_module
 from mmdeepkd.engine import (
     AmpDeepKDOptimWrapper,
     DeepKDOptimWrapper,
+    FiniteLossHook,
     gradients,
 )
 from mmdeepkd.engine.gradients import reduce_streams
-from tests.helpers.toys import toy_batch, toy_streams
+from tests.helpers.float16 import AVAILABLE
+from tests.helpers.toys import spoil_gradient, toy_batch, toy_streams
 
 STEPS = 4
 
 
 class ToyModel(BaseModel):
     """A body and two heads; one more head is never reached."""
+
+    spoil = None
 
     def __init__(self, batch_norm=False):
         super().__init__()
@@ -35,6 +41,11 @@ class ToyModel(BaseModel):
         losses = toy_streams(self.head, out)
         if data_samples is not None:
             losses['target'] = losses['target'] + self.second(out).mean()
+        if isinstance(self.spoil, float):
+            losses['target'] = self.head(out * self.spoil).mean()
+        elif self.spoil is not None:
+            # No parameter is reached.
+            losses['target'] = self.spoil
         return {
             ('loss' if name == 'task' else f'{name}.loss'): value
             for name, value in losses.items()
@@ -60,7 +71,8 @@ def build(plain=False, freeze=True, amp=False, batch_norm=False, adamw=False,
     kind, options = DeepKDOptimWrapper, {}
     if amp:
         kind = AmpDeepKDOptimWrapper
-        options = dict(dtype='float16', loss_scale=128.)
+        options = dict(dtype='float16', loss_scale=128.) if AVAILABLE \
+            else dict(dtype='bfloat16')
     # Where a gradient is nearly 0 AdamW magnifies its rounding up to lr.
     optimizer = AdamW(model.parameters(), lr=1e-3, weight_decay=0.1) \
         if adamw else SGD(model.parameters(), lr=0.1, momentum=0.9,
@@ -129,15 +141,49 @@ def train_alone(options, heads=(True, True)):
 
 def overflow_on_one_rank(rank):
     """Return the weights before and after a step that must be skipped."""
-    model, wrapper = build(amp=True)
+    # Without a scaler (bfloat16) it is the wrapper that skips.
+    model, wrapper = build(amp=True, nonfinite='skip')
     ddp_model = MMDistributedDataParallel(model)
     ddp_model.train_step(data(0, rank), wrapper)
     before = result(model, wrapper)
-    spoilt = data(1, rank)
     if rank == 1:
-        spoilt['inputs'] = spoilt['inputs'] * float('inf')
-    ddp_model.train_step(spoilt, wrapper)
+        model.body.register_forward_hook(
+            lambda module, args, out: spoil_gradient(out, float('inf')))
+    ddp_model.train_step(data(1, rank), wrapper)
     return before, result(model, wrapper)
+
+
+def lose_a_loss_on_one_rank(rank, nonfinite, gradient=True):
+    """Train around a batch whose loss is NaN on rank 1 only."""
+    model, wrapper = build(batch_norm=True, nonfinite=nonfinite)
+    skipped = wrapper.skipped_steps
+    ddp_model = MMDistributedDataParallel(model, broadcast_buffers=False)
+    ddp_model.train_step(data(0, rank), wrapper)
+    before = [value.clone() for value in model.state_dict().values()]
+    if rank == 1:
+        model.spoil = float('nan') if gradient else torch.tensor(float('nan'))
+    try:
+        ddp_model.train_step(data(1, rank), wrapper)
+    except FloatingPointError as error:
+        return str(error)
+    after = [value.clone() for value in model.state_dict().values()]
+    model.spoil = None
+    ddp_model.train_step(data(2, rank), wrapper)
+    return dict(before=before, after=after,
+                skipped=wrapper.skipped_steps - skipped,
+                later=result(model, wrapper)['weights'])
+
+
+def stop_by_the_hook(rank):
+    """Give the hook of MMEngine's wrappers a NaN on rank 1 only."""
+    runner = SimpleNamespace(
+        optim_wrapper=OptimWrapper, model=ToyModel(), iter=6)
+    value = torch.tensor(float('nan') if rank == 1 else 1.)
+    try:
+        FiniteLossHook().after_train_iter(
+            runner, 0, None, dict(loss=value, loss_cls=value))
+    except FloatingPointError as error:
+        return str(error)
 
 
 def train_in_small_buckets(rank):

@@ -17,6 +17,7 @@ from mmdeepkd.functional import (
     topk_keep_mask,
 )
 from mmdeepkd.functional.inputs import without_autocast
+from tests.helpers.float16 import AUTOCAST
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 HALVES = [torch.float16, torch.bfloat16]
@@ -71,6 +72,22 @@ def test_finite_at_ten_thousand(dtype, temperature, num_classes, k):
         assert value.isfinite().all()
         assert value.min() > -1e-4
         assert grad.dtype == dtype
+        assert grad.isfinite().all()
+
+
+@pytest.mark.parametrize('dtype', HALVES)
+@pytest.mark.parametrize(('num_classes', 'k'), [(2, 1), (9, 4)])
+def test_finite_at_the_end_of_float16_under_autocast(dtype, num_classes, k):
+    student, teacher, target = extreme_batch(num_classes, level=6e4)
+    student = student.to(dtype).requires_grad_()
+
+    with torch.autocast('cpu', AUTOCAST):
+        values = divergences(student, teacher.to(dtype), target, 1.0, k)
+
+    for value in values:
+        grad, = torch.autograd.grad(value.sum(), student, retain_graph=True)
+        assert value.dtype == torch.float32
+        assert value.isfinite().all()
         assert grad.isfinite().all()
 
 

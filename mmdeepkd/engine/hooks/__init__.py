@@ -1,6 +1,17 @@
 """Hooks of distillation runs."""
+from .class_count_hook import ClassCountHook
 from .dynamic_topk_hook import DynamicTopKHook
+from .finite_loss_hook import FiniteLossHook
 from .plain_checkpoint_hook import PlainCheckpointHook
+from .random_state_hook import RandomStateHook
+from .resume_check_hook import ResumeCheckHook
+from .safe_checkpoint_hook import SafeCheckpointHook
+from .start_summary_hook import StartSummaryHook
 from .warmup_hook import WarmupHook
 
-__all__ = ['DynamicTopKHook', 'PlainCheckpointHook', 'WarmupHook']
+__all__ = [
+    'ClassCountHook', 'DynamicTopKHook', 'FiniteLossHook',
+    'PlainCheckpointHook', 'RandomStateHook',
+    'ResumeCheckHook', 'SafeCheckpointHook', 'StartSummaryHook',
+    'WarmupHook'
+]

@@ -94,6 +94,24 @@ class DynamicTopKHook(Hook):
         if not self.by_epoch:
             self._set(runner, runner.iter, runner.max_iters)
 
+    def describe(self, runner: Runner) -> str:
+        """Return the schedule of this run, in numbers.
+
+        Args:
+            runner: The runner.
+        """
+        distiller = get_distiller(runner, 'DynamicTopKHook')
+        static, non_target = (self._static(distiller),
+                              distiller.num_logits - 1)
+        first = dynamic_topk(0.0, distiller.num_logits, static,
+                             self.initial_ratio, self.phases)
+        begin, end = (f'{100 * phase:g} %' for phase in self.phases)
+        steps = 'epochs' if self.by_epoch else 'iterations'
+        origin = '' if self.static_k is not None else ' (our default)'
+        return (f'K from {first} to {static}{origin} at {begin} of the '
+                f'{steps}, {static} until {end}, then up to all {non_target} '
+                'non-target classes')
+
     def _static(self, distiller: Any) -> int:
         if self.static_k is not None:
             return self.static_k

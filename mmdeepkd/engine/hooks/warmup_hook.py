@@ -47,6 +47,16 @@ class WarmupHook(Hook):
         self.epochs = epochs
         self.iters = iters
 
+    def describe(self, runner: Runner) -> str:
+        """Return the warm-up, in numbers.
+
+        Args:
+            runner: The runner.
+        """
+        progress = (f'(epoch + 1) / {self.epochs}' if self.iters is None else
+                    f'iteration / {self.iters}')
+        return f'distillation losses x min({progress}, 1), counted from 0'
+
     def before_train(self, runner: Runner) -> None:
         """Check that there are losses to scale and epochs to count."""
         get_distiller(runner, 'WarmupHook')

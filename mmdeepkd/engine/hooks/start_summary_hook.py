@@ -1,0 +1,123 @@
+"""What a run is about to do, in one block of its log."""
+from typing import Any, Dict, List
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch.utils.hooks import RemovableHandle
+
+from mmdeepkd.checkpoints import (
+    LoadReport,
+    compare_tensors,
+    require_match,
+    strip_wrapper,
+    watch_pretrained,
+)
+from mmdeepkd.registry import HOOKS
+
+from ..summary import (
+    batch_rows,
+    batch_warning,
+    lay_out,
+    model_rows,
+    optimization_rows,
+    package_rows,
+    stream_rows,
+)
+
+
+@HOOKS.register_module()
+class StartSummaryHook(Hook):
+    """Print once, when training starts, all settings as they were resolved.
+
+    Versions, student and teacher, how many tensors of each part every file
+    gave them, losses, streams with their momenta, schedules, and the batch
+    and learning rate; with a warning where the batch is not the recipe's and
+    ``auto_scale_lr`` is off. ``DistillRunner`` registers it.
+
+    A file that was to initialise the model (``load_from``, or an
+    ``init_cfg`` of type Pretrained) and matches none of its tensors, or none
+    of its backbone's, stops the run: MMEngine only warns.
+    """
+
+    # After the hooks that check the run, and after EMAHook's copy.
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self.reports: List[LoadReport] = []
+        self._watches: List[RemovableHandle] = []
+
+    def before_run(self, runner: Runner) -> None:
+        """Watch what ``init_weights`` loads.
+
+        Args:
+            runner: The runner.
+        """
+        self._end_watch()
+        self.reports = []
+        model = _model(runner)
+        self._watches = watch_pretrained(
+            getattr(model, 'student', model), self.reports.append)
+
+    def after_load_checkpoint(self, runner: Runner,
+                              checkpoint: Dict[str, Any]) -> None:
+        """Compare the tensors of a loaded file with the model's.
+
+        Args:
+            runner: The runner.
+            checkpoint: The loaded checkpoint.
+
+        Raises:
+            RuntimeError: None matches, and the run is not a resumed one.
+        """
+        self._end_watch()
+        state = strip_wrapper(checkpoint.get('state_dict', checkpoint))
+        own = _model(runner).state_dict()
+        # MMEngine has no public name for the two.
+        resumed, file = runner._resume, runner._load_from
+        report = compare_tensors(
+            'resume' if resumed else 'load_from',
+            str(file or 'the latest checkpoint'), state, own)
+        self.reports.append(report)
+        if resumed:
+            return
+        require_match(report, state, own)
+        if report.matched < report.total:
+            runner.logger.warning(
+                f'load_from leaves some tensors of the model at their initial '
+                f'weights: {report.describe()}.')
+
+    def before_train(self, runner: Runner) -> None:
+        """Print the block.
+
+        Args:
+            runner: The runner.
+        """
+        self._end_watch()
+        if not is_main_process():
+            return
+        model = _model(runner)
+        reports = [*getattr(model, 'load_reports', []), *self.reports]
+        rows = [
+            *package_rows(),
+            *model_rows(model, runner.cfg.get('model'), reports),
+            *stream_rows(runner, model),
+            *optimization_rows(runner),
+            *batch_rows(runner),
+        ]
+        title = 'This run, as its config was resolved'
+        runner.logger.info(f'\n{lay_out(title, rows)}')
+        warning = batch_warning(runner)
+        if warning:
+            runner.logger.warning(warning)
+
+    def _end_watch(self) -> None:
+        for watch in self._watches:
+            watch.remove()
+        self._watches = []
+
+
+def _model(runner: Runner) -> Any:
+    model = runner.model
+    return model.module if is_model_wrapper(model) else model

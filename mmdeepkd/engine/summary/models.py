@@ -1,0 +1,77 @@
+"""The packages, the student, the teacher and where their weights are from."""
+import platform
+import sys
+from pathlib import Path
+from typing import Any, Iterable, List
+
+from torch import nn
+
+from mmdeepkd.checkpoints import LoadReport
+
+from .layout import Row
+
+_PACKAGES = ('mmdeepkd', 'torch', 'mmengine', 'mmcv', 'mmdet', 'mmpretrain')
+# Options of a distiller that other rows show.
+_ROWS = ('type', 'student', 'teacher', 'teacher_checkpoint', 'losses',
+         'task_weight', 'data_preprocessor')
+# This file is two levels below the package.
+_PACKAGE = Path(__file__).resolve().parents[2]
+
+
+def package_rows() -> List[Row]:
+    """Return the versions of what is imported, and where this package is."""
+    versions = [
+        f'{name} {sys.modules[name].__version__}' for name in _PACKAGES
+        if name in sys.modules
+    ]
+    return [
+        ('versions', ', '.join(
+            [*versions, f'Python {platform.python_version()}'])),
+        ('package', str(_PACKAGE)),
+    ]
+
+
+def model_rows(model: Any, config: Any,
+               reports: Iterable[LoadReport]) -> List[Row]:
+    """Return the student, the teacher and what each file gave them.
+
+    Args:
+        model: A distiller, or a model to train without one.
+        config: Its config, for the distiller's further options.
+        reports: One for everything that was loaded.
+    """
+    teacher = getattr(model, 'teacher', None)
+    student = getattr(model, 'student', model)
+    rows = [('student', _describe(student))]
+    if isinstance(teacher, nn.Module):
+        rows.append(('teacher', _describe(teacher)))
+        rows.append(('distiller', f'{type(model).__name__}{_options(config)}'))
+    weights = [(f'  {report.what}', report.describe()) for report in reports]
+    if all(label == '  teacher' for label, _ in weights):
+        weights.append(('  student', 'its random initialisation, no file'))
+    return [*rows, ('weights', ''), *weights]
+
+
+def _options(config: Any) -> str:
+    """Return the options of a distiller that have no row of their own."""
+    given = [
+        f'{key}={value}' for key, value in dict(config or {}).items()
+        if key not in _ROWS
+    ]
+    return f' with {", ".join(given)}' if given else ''
+
+
+def _describe(model: nn.Module) -> str:
+    name = type(model).__name__
+    backbone = getattr(model, 'backbone', None)
+    if backbone is not None:
+        name += f' with {type(backbone).__name__}'
+    total = sum(p.numel() for p in model.parameters())
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    if trained == total:
+        state = 'all trained'
+    elif trained:
+        state = f'{trained:,} trained'
+    else:
+        state = 'frozen'
+    return f'{name}: {total:,} parameters, {state}'

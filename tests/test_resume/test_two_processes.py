@@ -1,0 +1,51 @@
+"""Two processes, interrupted and resumed, bit for bit."""
+from unittest import mock
+
+import torch
+
+from tests.helpers.gloo import run_ranks
+
+from .digits_runs import classification_config
+from .runs import assert_same_run, go_through_and_resume
+from .toy_runs import toy_config
+
+
+def resume_on_rank(rank, folder, cfg, stop):
+    """Compare on this rank; return its pixels and both ranks' states."""
+    cfg['launcher'] = 'pytorch'
+    with mock.patch('mmengine.runner.loops.time.sleep'):
+        straight, resumed = go_through_and_resume(cfg, folder, stop)
+    assert_same_run(straight, resumed)
+    return dict(
+        pixels=[value[0] for value in resumed[1].values()],
+        states=resumed[0]['meta']['random_states']['ranks'])
+
+
+def streams_of_sgd(rank, folder):
+    return resume_on_rank(rank, folder, toy_config(False, val_interval=6), 7)
+
+
+def bf16_average_accumulation(rank, folder):
+    # One work dir, but a teacher's file for each.
+    (folder / str(rank)).mkdir()
+    cfg = classification_config(folder / str(rank), workers=1)
+    return resume_on_rank(rank, folder, cfg, 7)
+
+
+def check_data(results):
+    """Each rank had data of its own."""
+    for first, second in zip(*(r['pixels'] for r in results)):
+        assert not torch.equal(first, second)
+
+
+def test_streams_of_sgd_by_iteration(tmp_path):
+    results = run_ranks(streams_of_sgd, tmp_path, timeout=200)
+    check_data(results)
+    first, second = results[0]['states']
+
+    # The model's draws differ in number.
+    assert not torch.equal(first['torch'], second['torch'])
+
+
+def test_bf16_with_average_and_accumulation_by_epoch(tmp_path):
+    check_data(run_ranks(bf16_average_accumulation, tmp_path, timeout=200))
