@@ -9,18 +9,22 @@ from torch import Tensor, nn
 from mmdeepkd.distillers import PixelFormat
 
 
-def gather_target(data_samples: Sequence[DataSample]) -> Tensor:
+def gather_target(data_samples: Sequence[DataSample],
+                  num_classes: int) -> Tensor:
     """Return the labels that the student's own loss is trained on.
 
     Args:
         data_samples: Annotations of the N images.
+        num_classes: C.
 
     Returns:
         Class indices (N,), int64; after Mixup, CutMix or another mixing of
         labels the scores (N, C), floating.
 
     Raises:
-        ValueError: A sample has no label, or several.
+        ValueError: A sample has no label, several, or one that is no class
+            (looked for on the CPU only: elsewhere it would make the host
+            wait for the device).
     """
     samples = data_samples or []
     if any('gt_label' in s and s.gt_label.numel() != 1 for s in samples):
@@ -36,7 +40,23 @@ def gather_target(data_samples: Sequence[DataSample]) -> Tensor:
         raise ValueError(
             'the samples of the batch have no labels (gt_label or gt_score): '
             'train on a dataset with labels, and let PackInputs pack them.')
-    return torch.cat([s.gt_label for s in samples])
+    target = torch.cat([s.gt_label for s in samples])
+    if target.device.type == 'cpu':
+        _check_range(target, samples, num_classes)
+    return target
+
+
+def _check_range(target: Tensor, samples: Sequence[DataSample],
+                 num_classes: int) -> None:
+    wrong = (target < 0) | (target >= num_classes)
+    if wrong.any():
+        index = int(wrong.nonzero()[0])
+        name = samples[index].get('img_path', f'number {index} of a batch')
+        raise ValueError(
+            f'the image {name} has the label {int(target[index])}, the '
+            f'classifier the classes 0 to {num_classes - 1}: set num_classes '
+            'of both configs to that of the dataset, and leave images '
+            'without a class out of it.')
 
 
 def pixel_format(model: nn.Module, role: str) -> PixelFormat:

@@ -8,8 +8,13 @@ from torch import Tensor
 
 from mmdeepkd.distillers import (
     BaseDistiller,
+    Classes,
+    ClassMap,
+    ClassMapping,
+    check_num_logits,
     check_topk,
     convert_pixels,
+    explain_single_value,
     resolve_model_config,
     student_config,
 )
@@ -48,19 +53,24 @@ class ClassifierDistiller(BaseDistiller):
     Args:
         student: A classifier of mmpretrain with a softmax loss; see
             :class:`BaseDistiller` for the forms.
-        teacher: The same, over the same classes. Without a preprocessor of
-            its own it reads the student's pixels.
+        teacher: The same, over the same classes or, with
+            ``teacher_class_map``, over these and others. Without a
+            preprocessor of its own it reads the student's pixels.
         teacher_checkpoint: Path or URL.
         losses: One distillation loss or a list.
         task_weight: Weight of the student's own loss.
         student_init: ``dict(inherit=['head', ...])``, or None.
         data_preprocessor: The student's, if its config has none.
         init_cfg: The student's, instead of its own.
+        teacher_class_map: For each class of the student the teacher's, all
+            by index or all by name (as in the metadata of its checkpoint),
+            where the teacher knows other classes. See :class:`ClassMap` for
+            what is then taught. None: the classes are the same.
 
     Raises:
         TypeError: A model gives no softmax logits of known number, or its
             preprocessor has no pixel format.
-        ValueError: Class counts, views or labels do not fit.
+        ValueError: Class counts, the class map, views or labels do not fit.
 
     Example:
         >>> model = dict(
@@ -82,7 +92,8 @@ class ClassifierDistiller(BaseDistiller):
                  task_weight: float = 1.0,
                  student_init: Optional[Dict[str, Any]] = None,
                  data_preprocessor: Optional[Dict[str, Any]] = None,
-                 init_cfg: Optional[Dict[str, Any]] = None) -> None:
+                 init_cfg: Optional[Dict[str, Any]] = None,
+                 teacher_class_map: Optional[ClassMapping] = None) -> None:
         student = student_config(
             dict(student=student, data_preprocessor=data_preprocessor))
         teacher = resolve_model_config(teacher, 'teacher')
@@ -101,8 +112,18 @@ class ClassifierDistiller(BaseDistiller):
             init_cfg=init_cfg)
         self._pixel_formats = (pixel_format(self.student, 'student'),
                                pixel_format(self.teacher, 'teacher'))
-        self._num_logits = self._check_classes()
-        others = self._num_logits - 1
+        self._counts = [
+            count_logits(logits_module(model, role), role)
+            for model, role in ((self.student, 'student'), (self.teacher,
+                                                            'teacher'))
+        ]
+        self.class_map = ClassMap(
+            teacher_class_map,
+            Classes(*self._counts, network_of(self.teacher).class_names,
+                    'num_classes'),
+            background=False)
+        others = self.num_logits - 1
+        check_num_logits(self.losses, self.num_logits)
         check_topk(self.losses, others,
                    f'classifiers {others} non-target classes')
         self._views = check_losses(self.losses, self.data_preprocessor)
@@ -111,7 +132,7 @@ class ClassifierDistiller(BaseDistiller):
     @property
     def num_logits(self) -> int:
         """Number of classes."""
-        return self._num_logits
+        return self.class_map.num_classes
 
     def loss(self, inputs: Union[Tensor, Sequence[Tensor]],
              data_samples: Sequence[DataSample]) -> Losses:
@@ -129,7 +150,8 @@ class ClassifierDistiller(BaseDistiller):
 
         Raises:
             ValueError: The batch has another number of views than the
-                losses, or no single labels.
+                losses, no single labels, or a label that is no class, or
+                BatchNorm gets a single value.
         """
         views = inputs if isinstance(inputs, (list, tuple)) else [inputs]
         if len(views) != self._views:
@@ -137,7 +159,7 @@ class ClassifierDistiller(BaseDistiller):
                 f'the batch has {len(views)} view(s) of each image, the '
                 f'losses need {self._views}: mmpretrain.MultiView in the '
                 'pipeline makes two.')
-        target = gather_target(data_samples)
+        target = gather_target(data_samples, self.num_logits)
         losses: Losses = {}
         logits_student, logits_teacher = [], []
         for view, suffix in zip(views, _SUFFIXES[self._views]):
@@ -154,9 +176,9 @@ class ClassifierDistiller(BaseDistiller):
 
     def _run_student(self, inputs: Tensor,
                      data_samples: Any) -> Tuple[Losses, Tensor]:
-        with self._capture.recording() as outputs:
+        with self._capture.recording() as outputs, explain_single_value():
             losses = self.student.loss(inputs, data_samples)
-        return losses, check_logits(outputs, self._num_logits, 'student')
+        return losses, check_logits(outputs, self._counts[0], 'student')
 
     @torch.no_grad()
     def _run_teacher(self, inputs: Tensor, data_samples: Any) -> Tensor:
@@ -167,24 +189,11 @@ class ClassifierDistiller(BaseDistiller):
                 inputs, data_samples if self._views == 1 else (),
                 source.divisor)
             inputs = convert_pixels(inputs, source, wanted, shapes)
-        return check_logits([self.teacher(inputs)], self._num_logits,
-                            'teacher')
+        return self.class_map(
+            check_logits([self.teacher(inputs)], self._counts[1], 'teacher'))
 
     def _teacher_network(self, teacher: Any) -> Any:
         return network_of(teacher)
-
-    def _check_classes(self) -> int:
-        counts = [
-            count_logits(logits_module(model, role), role)
-            for model, role in ((self.student, 'student'), (self.teacher,
-                                                            'teacher'))
-        ]
-        if counts[0] != counts[1]:
-            raise ValueError(
-                f'the student has {counts[0]} classes, the teacher '
-                f'{counts[1]}: set num_classes of both configs to that of '
-                'the dataset, and train the teacher on the same classes.')
-        return counts[0]
 
 
 def _task_names(losses: Losses, suffix: str) -> Losses:

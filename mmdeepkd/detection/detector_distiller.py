@@ -7,15 +7,19 @@ from torch import Tensor, nn
 
 from mmdeepkd.distillers import (
     BaseDistiller,
+    ClassMapping,
     PixelFormat,
+    check_num_logits,
     check_topk,
     convert_pixels,
+    explain_single_value,
 )
 from mmdeepkd.distillers.base_distiller import Losses
 from mmdeepkd.distillers.model_config import ModelConfig
 from mmdeepkd.registry import MODELS
 
-from .pairing import check_classes, check_two_stage, classify_rois, pair_stages
+from .annotations import check_annotations
+from .pairing import check_two_stage, classify_rois, map_classes, pair_stages
 from .roi_capture import RoICapture, RoISample, as_stages
 
 
@@ -33,7 +37,8 @@ class DetectorDistiller(BaseDistiller):
     Args:
         student: Faster, Mask or Cascade R-CNN; see :class:`BaseDistiller`
             for the forms.
-        teacher: The same, over the same classes.
+        teacher: The same, over the same classes or, with
+            ``teacher_class_map``, over these and others.
         teacher_checkpoint: Path or URL.
         losses: One distillation loss or a list.
         task_weight: Weight of the detector's own losses.
@@ -42,10 +47,15 @@ class DetectorDistiller(BaseDistiller):
         init_cfg: The student's, instead of its own.
         teacher_stage: Stage of a Cascade teacher that teaches every stage of
             the student. None: stage i teaches stage i.
+        teacher_class_map: For each class of the student the teacher's, all
+            by index or all by name (as in the metadata of its checkpoint),
+            where the teacher knows other classes; background is mapped to
+            background. See :class:`ClassMap` for what is then taught. None:
+            the classes are the same.
 
     Raises:
         TypeError: A model is no two-stage detector.
-        ValueError: Class counts or stages do not fit.
+        ValueError: Class counts, the class map or stages do not fit.
 
     Example:
         >>> model = dict(
@@ -68,17 +78,20 @@ class DetectorDistiller(BaseDistiller):
                  student_init: Optional[Dict[str, Any]] = None,
                  data_preprocessor: Optional[Dict[str, Any]] = None,
                  init_cfg: Optional[Dict[str, Any]] = None,
-                 teacher_stage: Optional[int] = None) -> None:
+                 teacher_stage: Optional[int] = None,
+                 teacher_class_map: Optional[ClassMapping] = None) -> None:
         super().__init__(student, teacher, teacher_checkpoint, losses,
                          task_weight, student_init, data_preprocessor,
                          init_cfg)
         check_two_stage(self.student, 'student')
         check_two_stage(self.teacher, 'teacher')
-        self._num_classes = check_classes(self.student, self.teacher)
-        check_topk(
-            self.losses, self._num_classes,
-            f'detectors {self._num_classes} non-target classes (background '
-            'counts)')
+        self.class_map = map_classes(self.student, self.teacher,
+                                     teacher_class_map)
+        others = self.class_map.num_classes
+        check_num_logits(self.losses, self.num_logits)
+        check_topk(self.losses, others,
+                   f'detectors {others} non-target classes (background '
+                   'counts)')
         heads = [
             as_stages(m.roi_head.bbox_head)
             for m in (self.student, self.teacher)
@@ -92,7 +105,7 @@ class DetectorDistiller(BaseDistiller):
     @property
     def num_logits(self) -> int:
         """Classes and background."""
-        return self._num_classes + 1
+        return self.class_map.num_classes + 1
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> Losses:
         """Return the detector's losses and those of the distillation.
@@ -104,8 +117,13 @@ class DetectorDistiller(BaseDistiller):
         Returns:
             The student's losses under their own names, and
             ``<stream>.loss_<method>`` (Cascade: ``..._s0``, ``..._s1``).
+
+        Raises:
+            ValueError: A box has no area, a label is no class, or BatchNorm
+                gets a single value.
         """
-        with self._capture.recording() as samples:
+        check_annotations(data_samples, self.class_map.num_classes)
+        with self._capture.recording() as samples, explain_single_value():
             losses = self.student.loss(inputs, data_samples)
         with torch.no_grad():
             features = self.teacher.extract_feat(
@@ -113,9 +131,9 @@ class DetectorDistiller(BaseDistiller):
         weights = getattr(self.student.roi_head, 'stage_loss_weights', [1.0])
         for stage, sample in enumerate(samples):
             with torch.no_grad():
-                logits_teacher = classify_rois(self.teacher, features,
-                                               sample.rois,
-                                               self._teacher_stages[stage])
+                logits_teacher = self.class_map(
+                    classify_rois(self.teacher, features, sample.rois,
+                                  self._teacher_stages[stage]))
             suffix = f'_s{stage}' if len(self._teacher_stages) > 1 else ''
             for name, loss in zip(self._loss_names, self.losses):
                 for stream, value in _distil(loss, sample,

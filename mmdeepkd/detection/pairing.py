@@ -5,6 +5,8 @@ from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor, nn
 
+from mmdeepkd.distillers import Classes, ClassMap, ClassMapping
+
 from .roi_capture import as_stages
 
 # How the RoI heads classify that `classify_rois` can stand in for.
@@ -54,26 +56,25 @@ def check_two_stage(model: nn.Module, role: str) -> None:
                 'as loss_cls.')
 
 
-def check_classes(student: nn.Module, teacher: nn.Module) -> int:
-    """Return the number of classes, without background.
+def map_classes(student: nn.Module, teacher: nn.Module,
+                mapping: Optional[ClassMapping]) -> ClassMap:
+    """Return which class of the teacher teaches which of the student.
 
     Args:
         student: Two-stage detector.
-        teacher: Two-stage detector.
+        teacher: Two-stage detector, with its checkpoint's ``class_names``.
+        mapping: ``teacher_class_map`` of the distiller.
 
     Raises:
-        ValueError: The two differ.
+        TypeError, ValueError: As of :class:`ClassMap`.
     """
     counts = [
-        as_stages(model.roi_head.bbox_head)[0].num_classes
+        int(as_stages(model.roi_head.bbox_head)[0].num_classes)
         for model in (student, teacher)
     ]
-    if counts[0] != counts[1]:
-        raise ValueError(
-            f'the student has {counts[0]} classes, the teacher {counts[1]}: '
-            'set roi_head.bbox_head.num_classes of both configs to that of '
-            'the dataset, and train the teacher on the same classes.')
-    return int(counts[0])
+    classes = Classes(counts[0], counts[1], teacher.class_names,
+                      'roi_head.bbox_head.num_classes')
+    return ClassMap(mapping, classes, background=True)
 
 
 def pair_stages(num_student: int, num_teacher: int,

@@ -1,10 +1,14 @@
 """The task-independent half of a distiller."""
 from .base_distiller import BaseDistiller
+from .class_map import Classes, ClassMap, ClassMapping
 from .model_config import resolve_model_config, student_config
+from .num_logits import check_num_logits
 from .pixels import PixelFormat, convert_pixels
+from .single_value import explain_single_value
 from .topk import check_topk
 
 __all__ = [
-    'BaseDistiller', 'PixelFormat', 'check_topk', 'convert_pixels',
+    'BaseDistiller', 'ClassMap', 'ClassMapping', 'Classes', 'PixelFormat',
+    'check_num_logits', 'check_topk', 'convert_pixels', 'explain_single_value',
     'resolve_model_config', 'student_config'
 ]

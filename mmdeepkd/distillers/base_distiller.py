@@ -74,6 +74,8 @@ class BaseDistiller(StudentFront):
         self._teacher = build_teacher(
             resolve_model_config(teacher, 'teacher'), teacher_checkpoint,
             self._build, self._teacher_network)
+        #: What the teacher, and the student from it, has loaded.
+        self.load_reports = [self._teacher.report]
         self.losses = nn.ModuleList(_build_loss(c) for c in _as_list(losses))
         self._loss_names = _name_losses(self.losses)
 
@@ -81,6 +83,11 @@ class BaseDistiller(StudentFront):
     def teacher(self) -> nn.Module:
         """The frozen teacher; not a submodule."""
         return self._teacher.module
+
+    @property
+    def loss_names(self) -> List[str]:
+        """Names of ``losses`` in the log, without their streams."""
+        return list(self._loss_names)
 
     @property
     @abstractmethod
@@ -124,15 +131,12 @@ class BaseDistiller(StudentFront):
             losses: What :meth:`loss` returned.
 
         Returns:
-            The total, whose attribute ``streams`` is ``{stream: scalar}``,
+            The total, whose attribute ``streams`` is ``{stream: scalar}``
+            and whose attribute ``parts`` is ``{stream: {name: scalar}}``,
             and the values to log.
         """
         self._warn_of_pickled_state()
-        declared = {s for loss in self.losses for s in loss.streams}
-        stream_of = {}
-        for name in losses:
-            stream = name.split('.')[0]
-            stream_of[name] = stream if stream in declared else 'task'
+        stream_of = {name: self.stream_of(name) for name in losses}
         if self.task_weight != 1:
             losses = {
                 name: _weighted(value, self.task_weight)
@@ -141,20 +145,33 @@ class BaseDistiller(StudentFront):
             }
         total, log_vars = super().parse_losses(losses)
         streams: Dict[str, Tensor] = {}
+        parts: Dict[str, Dict[str, Tensor]] = {}
         for name, stream in stream_of.items():
             if 'loss' in name:
                 value = log_vars[name]
                 streams[stream] = value if stream not in streams else (
                     streams[stream] + value)
-        total.streams = streams
+                parts.setdefault(stream, {})[name] = value
+        total.streams, total.parts = streams, parts
         return total, log_vars
+
+    def stream_of(self, name: str) -> str:
+        """Return the gradient stream that a loss belongs to.
+
+        Args:
+            name: Of a loss in what :meth:`loss` returns.
+        """
+        declared = {s for loss in self.losses for s in loss.streams}
+        stream = name.split('.')[0]
+        return stream if stream in declared else 'task'
 
     def init_weights(self) -> None:
         """Initialise the student, then let it inherit the chosen parts."""
         self.student.init_weights()
         if self._inherit:
-            inherit_parts(self.student, self.teacher, self._inherit,
-                          self._strict_inherit)
+            self.load_reports.append(
+                inherit_parts(self.student, self.teacher, self._inherit,
+                              self._strict_inherit))
 
     def train(self, mode: bool = True) -> 'BaseDistiller':
         """Switch the student (its own rules apply), never the teacher.

@@ -4,6 +4,8 @@ from typing import Any, Dict, List, Tuple
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
+from mmdeepkd.checkpoints import LoadReport, compare_tensors
+
 
 def parse_student_init(config: Any) -> Tuple[List[str], bool]:
     """Check ``student_init`` and return (parts, strict).
@@ -27,7 +29,7 @@ def parse_student_init(config: Any) -> Tuple[List[str], bool]:
 
 
 def inherit_parts(student: nn.Module, teacher: nn.Module, parts: List[str],
-                  strict: bool) -> None:
+                  strict: bool) -> LoadReport:
     """Copy the tensors of named parts from the teacher to the student.
 
     Args:
@@ -37,10 +39,15 @@ def inherit_parts(student: nn.Module, teacher: nn.Module, parts: List[str],
             ``roi_head.bbox_head``.
         strict: Raise where shapes differ, else skip and log these tensors.
 
+    Returns:
+        How many tensors each part has inherited.
+
     Raises:
         ValueError: A part is missing, or (strict) a tensor does not fit.
     """
     logger = MMLogger.get_current_instance()
+    wanted: Dict[str, Tensor] = {}
+    taught: Dict[str, Tensor] = {}
     for part in parts:
         own, source = _tensors(student, part), _tensors(teacher, part)
         for name, tensors in (('student', own), ('teacher', source)):
@@ -65,6 +72,9 @@ def inherit_parts(student: nn.Module, teacher: nn.Module, parts: List[str],
         logger.info(f'student_init: {part} inherits {len(fitting)} of '
                     f'{len(own)} tensors from the teacher'
                     f'{"; skipped " + ", ".join(skipped) if skipped else ""}.')
+        wanted.update(own)
+        taught.update((key, source[key]) for key in own if key in source)
+    return compare_tensors('student_init', 'the teacher', taught, wanted)
 
 
 def _parts(model: nn.Module) -> str:

@@ -1,14 +1,16 @@
 """The teacher: frozen, in eval mode, strictly loaded, never saved."""
 from collections import OrderedDict
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict
 
 import torch
 from mmengine.config import ConfigDict
 from mmengine.runner.checkpoint import CheckpointLoader
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
-import mmdeepkd.checkpoints  # noqa: F401  (MMEngine reads files safely)
+from mmdeepkd.checkpoints import LoadReport, compare_tensors, few
+
+from .class_map import read_class_names
 
 
 class TeacherHolder:
@@ -21,15 +23,18 @@ class TeacherHolder:
 
     Args:
         module: The loaded teacher.
+        report: What of it was loaded.
         owned: Whether the holder's distiller may move the teacher.
     """
 
-    def __init__(self, module: nn.Module, owned: bool = True) -> None:
+    def __init__(self, module: nn.Module, report: LoadReport,
+                 owned: bool = True) -> None:
         self.module = module.eval().requires_grad_(False)
+        self.report = report
         self.owned = owned
 
     def __deepcopy__(self, memo: Dict[int, Any]) -> 'TeacherHolder':
-        return TeacherHolder(self.module, owned=False)
+        return TeacherHolder(self.module, self.report, owned=False)
 
 
 def build_teacher(
@@ -61,24 +66,49 @@ def build_teacher(
     # Constructors draw random weights: the student must not notice.
     with torch.random.fork_rng(devices=[]):
         teacher = build(config)
-    load_strictly(network(teacher), str(checkpoint))
-    return TeacherHolder(teacher)
+    report = load_strictly(network(teacher), str(checkpoint))
+    return TeacherHolder(teacher, report)
 
 
-def load_strictly(module: nn.Module, checkpoint: str) -> None:
+def load_strictly(module: nn.Module, checkpoint: str) -> LoadReport:
     """Load a checkpoint whose tensors must be exactly the module's.
 
     The tensors are those of the entry ``state_dict`` or ``model`` (the DeiT
-    repository's), or the file's own.
+    repository's), or the file's own. The names of the classes, if the file
+    has them, become the module's attribute ``class_names``, else it is None.
 
     Args:
         module: The module; changed in place.
         checkpoint: Path or URL.
 
+    Returns:
+        How many tensors each part of the module has got.
+
     Raises:
         FileNotFoundError: The file is not there.
-        RuntimeError: A tensor is missing, unexpected or of another shape.
+        RuntimeError: A tensor is missing, unexpected, of another shape or
+            not finite.
     """
+    loaded = _read(checkpoint)
+    module.class_names = read_class_names(loaded)
+    state = loaded.get('state_dict', loaded)
+    if isinstance(loaded.get('model'), dict):
+        state = loaded['model']
+    consume_prefix_in_state_dict_if_present(state, 'module.')
+    _load_all(module, state, checkpoint)
+    own = module.state_dict()
+    broken = [key for key, value in own.items()
+              if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise RuntimeError(
+            f'the teacher checkpoint {checkpoint} holds inf or NaN in '
+            f'{few(broken, "tensors")}: its training diverged; give an '
+            'earlier checkpoint of it, or train it again.')
+    # All of them; by its own names, for a module may rename the file's.
+    return compare_tensors('teacher', checkpoint, own, own)
+
+
+def _read(checkpoint: str) -> Dict[str, Any]:
     try:
         loaded = CheckpointLoader.load_checkpoint(
             checkpoint, map_location='cpu')
@@ -91,10 +121,12 @@ def load_strictly(module: nn.Module, checkpoint: str) -> None:
         raise RuntimeError(
             f'the teacher checkpoint {checkpoint} holds a '
             f'{type(loaded).__name__}, not a dict of tensors.')
-    state = loaded.get('state_dict', loaded)
-    if isinstance(loaded.get('model'), dict):
-        state = loaded['model']
-    consume_prefix_in_state_dict_if_present(state, 'module.')
+    return loaded
+
+
+def _load_all(module: nn.Module, state: Dict[str, Tensor],
+              checkpoint: str) -> None:
+    """Load tensors that must be exactly the module's."""
     own = module.state_dict()
     wrong = [
         f'{key} is {tuple(state[key].shape)} in the file and '
@@ -117,14 +149,7 @@ def load_strictly(module: nn.Module, checkpoint: str) -> None:
     if wrong or missing or keys.unexpected_keys:
         raise RuntimeError(
             f'the teacher checkpoint {checkpoint} does not match the teacher '
-            f'({len(own)} tensors): {_few(missing, "missing")}; '
-            f'{_few(keys.unexpected_keys, "unexpected")}; '
-            f'{_few(wrong, "of another shape")}. Give the checkpoint that was '
+            f'({len(own)} tensors): {few(missing, "missing")}; '
+            f'{few(keys.unexpected_keys, "unexpected")}; '
+            f'{few(wrong, "of another shape")}. Give the checkpoint that was '
             'trained with the teacher config.')
-
-
-def _few(names: List[str], what: str) -> str:
-    if not names:
-        return f'0 {what}'
-    shown = ', '.join(names[:3]) + (', ...' if len(names) > 3 else '')
-    return f'{len(names)} {what} ({shown})'

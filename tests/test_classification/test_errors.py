@@ -75,7 +75,7 @@ ROLES = pytest.mark.parametrize('role', ['student', 'teacher'])
 def test_other_classes(tmp_path):
     with pytest.raises(ValueError, match=(
             'the student has 5 classes, the teacher 7: set num_classes of '
-            'both configs to that of the dataset')):
+            'both configs to the number of classes in the datasets')):
         make_distiller(tmp_path, resnet(), timm_net(7))
 
 

@@ -1,11 +1,10 @@
 """Batches with little or nothing to learn from."""
 import pytest
 import torch
-from mmengine.structures import InstanceData
 
 from tests.helpers.batches import detection_batch
 from tests.helpers.detectors import cascade_rcnn, faster_rcnn, mask_rcnn
-from tests.helpers.distillers import make_distiller
+from tests.helpers.distillers import NoProposals, make_distiller
 from tests.helpers.training import distilled, loss_dict, train_steps
 
 DETECTORS = {
@@ -35,19 +34,6 @@ def test_images_without_boxes_train_on(detector, empty, tmp_path):
         assert value.isfinite().all()
 
 
-class NoProposals(torch.nn.Module):
-    """Stands for an RPN that found nothing."""
-
-    def __init__(self, rpn_head):
-        super().__init__()
-        self.rpn_head = rpn_head
-
-    def loss_and_predict(self, x, samples, proposal_cfg):
-        losses, proposals = self.rpn_head.loss_and_predict(
-            x, samples, proposal_cfg=proposal_cfg)
-        return losses, [p[:0] for p in proposals]
-
-
 @pytest.mark.parametrize('detector', ['faster', 'cascade'])
 def test_without_rois_every_stream_is_there_and_attached(detector, tmp_path):
     """So that a rank whose batch has no RoI stays in step with others."""
@@ -69,14 +55,3 @@ def test_without_rois_every_stream_is_there_and_attached(detector, tmp_path):
     assert set(total.streams) == {'task', 'target', 'non_target'}
     assert torch.isfinite(total)
     train_steps(distiller, 2, batch=batch)
-
-
-def test_ignored_proposals_are_no_trouble(tmp_path):
-    distiller = make_distiller(tmp_path, faster_rcnn(), faster_rcnn())
-    batch = detection_batch()
-    for sample in batch['data_samples']:
-        sample.ignored_instances = InstanceData(
-            bboxes=torch.tensor([[0., 0., 60., 60.]]),
-            labels=torch.zeros(1, dtype=torch.long))
-
-    assert torch.isfinite(train_steps(distiller, batch=batch)[0]['loss'])

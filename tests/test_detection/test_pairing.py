@@ -3,6 +3,7 @@ import copy
 
 import pytest
 import torch
+from mmdet.structures.bbox import bbox_overlaps
 
 from tests.helpers.batches import detection_batch
 from tests.helpers.detectors import cascade_rcnn, faster_rcnn, mask_rcnn
@@ -89,6 +90,37 @@ def test_the_loss_gets_the_students_logits_and_labels(shared, tmp_path):
     assert torch.equal(kwargs['weight'], weights)
     assert kwargs['avg_factor'] == own_kwargs['avg_factor']
     assert set(labels.tolist()) > {3}
+
+
+def test_labels_are_those_of_the_boxes(tmp_path):
+    """Row by row, also beside images without boxes and flipped ones."""
+    distiller = make_distiller(
+        tmp_path, faster_rcnn(), faster_rcnn(),
+        losses=dict(type='mmdeepkd.KDLoss'))
+    rois, labels = [], []
+    distiller.teacher.roi_head.bbox_roi_extractor.register_forward_pre_hook(
+        lambda module, args: rois.append(args[1]))
+    distiller.losses[0].register_forward_pre_hook(
+        lambda module, args, kwargs: labels.append(args[2]), with_kwargs=True)
+    batch = detection_batch(images=4, boxes=3)
+    instances = [sample.gt_instances for sample in batch['data_samples']]
+    batch['data_samples'][1].gt_instances = instances[1][:0]
+    batch['inputs'][2] = batch['inputs'][2].flip(-1)
+    instances[2].bboxes[:, [0, 2]] = 64 - instances[2].bboxes[:, [2, 0]]
+    truth = [copy.deepcopy(sample.gt_instances)
+             for sample in batch['data_samples']]
+    loss_dict(distiller, batch)
+
+    seen = set()
+    for (image, *box), label in zip(rois[0].tolist(), labels[0].tolist()):
+        found = truth[int(image)]
+        overlaps = bbox_overlaps(torch.tensor([box]), found.bboxes)[0]
+        foreground = bool((overlaps >= 0.5).any())
+        assert label == (
+            int(found.labels[overlaps.argmax()]) if foreground else 3)
+        seen.add((int(image), foreground))
+    assert seen == {(0, True), (0, False), (1, False), (2, True), (2, False),
+                    (3, True), (3, False)}
 
 
 def test_nothing_of_an_iteration_outlives_it(tmp_path):

@@ -68,6 +68,16 @@ def test_teacher_weights_of_another_shape(checkpoint):
         build(checkpoint, teacher=faster_rcnn(width=6))
 
 
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_teacher_weights_that_are_not_finite(checkpoint, value):
+    rewrite(checkpoint,
+            lambda s: s['backbone.bn1.running_var'].fill_(value))
+    with pytest.raises(RuntimeError, match=(
+            r'holds inf or NaN in 1 tensors \(backbone\.bn1\.running_var\): '
+            'its training diverged; give an earlier checkpoint')):
+        build(checkpoint)
+
+
 def test_a_teacher_file_without_tensors(tmp_path):
     path = tmp_path / 'list.pth'
     torch.save([1, 2], path)

@@ -9,6 +9,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from torch import nn
 
+from mmdeepkd.checkpoints import compare_tensors
 from mmdeepkd.distillers import BaseDistiller
 from mmdeepkd.distillers.teacher import TeacherHolder, load_strictly
 from tests.helpers.training import sgd_wrapper
@@ -246,7 +247,8 @@ def test_with_plain_checkpoints_nothing_is_warned_of(make, warnings):
 
 def test_the_holder_freezes_and_its_copy_only_borrows():
     net = TinyNet().train()
-    holder = TeacherHolder(net)
+    report = compare_tensors('teacher', 'net.pth', {}, {})
+    holder = TeacherHolder(net, report)
 
     twin = copy.deepcopy([holder])[0]
     assert twin.module is net and holder.owned and not twin.owned

@@ -1,0 +1,64 @@
+"""Annotations that mmdet would turn into a NaN or a wrong label."""
+from typing import Any, List
+
+import torch
+from mmdet.structures import SampleList
+from mmdet.structures.bbox import get_box_tensor
+from torch import Tensor
+
+
+def check_annotations(data_samples: SampleList, num_classes: int) -> None:
+    """Raise if an image has a box or a label that cannot be trained on.
+
+    A box without area has the regression target log(0), so that a NaN
+    reaches every weight; a label of ``num_classes`` is background to mmdet,
+    and one above it stops a GPU without a message. The host waits once for
+    the device, which assigning and sampling boxes make it do many times.
+
+    Args:
+        data_samples: Annotations of the N images.
+        num_classes: C, without background.
+
+    Raises:
+        ValueError: A box is not finite or has no area, or a label is not in
+            0 to C - 1. The message names the image.
+    """
+    instances = [sample.gt_instances for sample in data_samples]
+    if not any(map(len, instances)):
+        return
+    bad = [
+        _bad_boxes(get_box_tensor(found.bboxes)) |
+        _bad_labels(found.labels, num_classes) for found in instances
+    ]
+    if not torch.cat(bad).any():
+        return
+    number = [bool(rows.any()) for rows in bad].index(True)
+    index = int(bad[number].nonzero()[0])
+    name = data_samples[number].get('img_path', f'number {number} of a batch')
+    label = int(instances[number].labels[index])
+    if not 0 <= label < num_classes:
+        raise ValueError(
+            f'the image {name} has a box of class {label}, the detector the '
+            f'classes 0 to {num_classes - 1}: set num_classes of its box '
+            'head to that of the dataset, or correct the annotation.')
+    box = _shown(get_box_tensor(instances[number].bboxes)[index])
+    raise ValueError(
+        f'the image {name} has the box {box} (x1, y1, x2, y2), which has no '
+        'finite area and would make the loss NaN: correct the annotation, or '
+        "drop such boxes with dict(type='mmdet.FilterAnnotations', "
+        'min_gt_bbox_wh=(0.01, 0.01)) before PackDetInputs in the train '
+        'pipeline.')
+
+
+def _bad_boxes(boxes: Tensor) -> Tensor:
+    extent = boxes[:, 2:] - boxes[:, :2]
+    # Not `<= 0`: NaN must be bad too.
+    return ~((extent > 0) & boxes.isfinite().view(-1, 2, 2).all(1)).all(1)
+
+
+def _bad_labels(labels: Tensor, num_classes: int) -> Tensor:
+    return (labels < 0) | (labels >= num_classes)
+
+
+def _shown(box: Tensor) -> List[Any]:
+    return [round(value, 2) for value in box.tolist()]

@@ -1,0 +1,24 @@
+"""What to do about BatchNorm and a batch of one."""
+from contextlib import contextmanager
+from typing import Iterator
+
+
+@contextmanager
+def explain_single_value() -> Iterator[None]:
+    """Say what to do where BatchNorm gets one value per channel.
+
+    Raises:
+        ValueError: It did, with the remedy; torch only says that it expected
+            more.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if 'more than 1 value per channel' not in str(error):
+            raise
+        raise ValueError(
+            'a BatchNorm of the student got a single value per channel, of '
+            'which it can take no statistics (one image in the batch, and '
+            'a feature map of 1x1): set drop_last=True in train_dataloader, '
+            'whose last batch may be that small, or use larger batches or '
+            'images.') from error
