@@ -18,7 +18,7 @@ def test_methods_are_what_the_names_say(name):
     wrapper, losses = cfg.optim_wrapper, cfg.model.losses
     deepkd, decoupled = first == 'deepkd', first in ('deepkd', 'dot')
     # Of detectors the papers show DeepKD over DKD alone.
-    over = 'dkd' if deepkd and folder in ('coco', 'digits') else 'kd'
+    over = 'dkd' if deepkd and folder in ('coco', 'custom', 'digits') else 'kd'
     base = (rest or [over if decoupled else first])[0]
     plugged = deepkd and base in ('kd', 'dkd')
 

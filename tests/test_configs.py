@@ -27,7 +27,7 @@ from .helpers.shipped import (
 ROOT = CONFIGS.parent
 # One of each method and folder, where reading every config would take long.
 SAMPLE = list({split_name(name)[:2]: name for name in LEAVES}.values())
-NUM_LOGITS = dict(digits=11, coco=81, digits100=100, cifar100=100,
+NUM_LOGITS = dict(digits=11, coco=81, custom=4, digits100=100, cifar100=100,
                   imagenet=1000)
 
 

@@ -1,4 +1,4 @@
-"""What tools/train.py and tools/test.py share."""
+"""What the tools that read a config share."""
 import argparse
 import os
 from pathlib import Path
@@ -14,15 +14,21 @@ import mmdeepkd.checkpoints  # noqa: F401  (files are read safely)
 DOWNLOADED = ('CIFAR10', 'CIFAR100', 'MNIST', 'FashionMNIST')
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that OpenMMLab's tools have in common."""
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of every tool that reads a config."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
         help='override settings of the config, as key=value; lists as '
         'key="[a,b]", nested keys with dots')
+    parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that OpenMMLab's tools have in common."""
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    add_config_arguments(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -51,12 +57,18 @@ def check_datasets(cfg: Config, loaders: List[str]) -> None:
     """Stop with one sentence if a dataset's folder or file is missing."""
     for loader in loaders:
         dataset = (cfg.get(loader) or {}).get('dataset')
-        for key, path in _dataset_paths(dataset, f'{loader}.dataset'):
-            if '://' not in path and not Path(path).exists():
-                raise SystemExit(
-                    f'the dataset is not there: {path} ({key} of '
-                    f'{cfg.filename}). Put it there, or point to it with '
-                    f'--cfg-options {key}=PATH.')
+        for key, path in missing_paths(dataset, f'{loader}.dataset'):
+            raise SystemExit(
+                f'the dataset is not there: {path} ({key} of '
+                f'{cfg.filename}). Put it there, or point to it with '
+                f'--cfg-options {key}=PATH.')
+
+
+def missing_paths(dataset: Any, key: str) -> Iterator[Tuple[str, str]]:
+    """Yield (config key, path) of what a dataset reads and is not there."""
+    for name, path in _dataset_paths(dataset, key):
+        if '://' not in path and not Path(path).exists():
+            yield name, path
 
 
 def _dataset_paths(dataset: Any, key: str) -> Iterator[Tuple[str, str]]:

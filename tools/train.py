@@ -1,6 +1,7 @@
 """Train from a config, with the options of mmdet's tools/train.py."""
 import argparse
 
+import torch
 from common import (
     add_common_arguments,
     build_runner,
@@ -32,6 +33,11 @@ def parse_args() -> argparse.Namespace:
         const='auto',
         help='resume from the given checkpoint, or without a value from the '
         'latest one in the work dir')
+    parser.add_argument(
+        '--detect-anomaly',
+        action='store_true',
+        help='stop at the operation whose gradient is NaN, and show where it '
+        'was called (slow)')
     add_common_arguments(parser)
     return parser.parse_args()
 
@@ -69,6 +75,8 @@ def main() -> None:
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.detect_anomaly:
+        torch.autograd.set_detect_anomaly(True)
     check_datasets(cfg, ['train_dataloader', 'val_dataloader'])
     build_runner(cfg).train()
 

@@ -18,3 +18,5 @@ model = dict(
         'faster_rcnn_r101_fpn_1x_coco_20200130-f513f705.pth'),
     losses=dict(
         type='mmdeepkd.DKDLoss', alpha=1.0, beta=0.25, temperature=1.0))
+# mmdet's model zoo.
+teacher_metric = dict(name='coco/bbox_mAP', value=0.394)

@@ -4,6 +4,7 @@ import os
 import sys
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from tests.helpers.processes import ROOT
@@ -155,6 +156,17 @@ def test_datasets_inside_datasets_are_checked(tool, digits):
         with pytest.raises(SystemExit, match=(
                 rf'/nowhere \(train_dataloader\.dataset\.{key}\.data_root')):
             common.check_datasets(cfg, ['train_dataloader', 'val_dataloader'])
+
+
+@pytest.mark.parametrize('option, on', [([], False),
+                                        (['--detect-anomaly'], True)])
+def test_anomalies_are_detected_when_asked(option, on, tool):
+    assert not torch.is_anomaly_enabled()
+    try:
+        tool('train', DEEPKD, *option)
+        assert torch.is_anomaly_enabled() is on
+    finally:
+        torch.autograd.set_detect_anomaly(False)
 
 
 def test_amp_of_an_unknown_wrapper(tool):

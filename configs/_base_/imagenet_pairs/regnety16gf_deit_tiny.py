@@ -15,3 +15,5 @@ model = dict(
             std=[58.395, 57.12, 57.375],
             to_rgb=True)),
     teacher_checkpoint='checkpoints/imagenet/regnety_160.pth')
+# DeiT, arXiv 2012.12877, Table 5.
+teacher_metric = dict(name='accuracy/top1', value=82.9)

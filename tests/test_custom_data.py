@@ -1,0 +1,141 @@
+"""The walk-through of docs/custom_data.md runs as written."""
+import re
+import shutil
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+from tests.helpers.distillers import write_teacher
+from tests.helpers.processes import ROOT, run_command, run_python
+
+PAGE = (ROOT / 'docs' / 'custom_data.md').read_text(encoding='utf-8')
+REHEARSAL, PRETRAINED = re.findall(r'```bash\n(.*?)```', PAGE, re.DOTALL)
+SETTINGS = re.search(r'```python\n(data_root.*?)```', PAGE, re.DOTALL).group(1)
+
+# Plain mmdet, in a process that cannot import mmdeepkd.
+OPEN_IN_PLAIN_MMDET = """
+import sys
+sys.modules['mmdeepkd'] = None
+from mmdet.apis import inference_detector, init_detector
+model = init_detector('student.py', 'student.pth', device='cpu')
+result = inference_detector(model, 'data/digits/val/000000.png')
+labels = result.pred_instances.labels
+assert len(labels) and int(labels.max()) < 3
+print(model.dataset_meta['classes'])
+"""
+
+
+def commands(block):
+    """Return the commands of a block, without its comments."""
+    lines = block.replace('\\\n', ' ').splitlines()
+    return [' '.join(line.split()) for line in lines if line[:1] != '#']
+
+
+@pytest.fixture(scope='module')
+def walked(tmp_path_factory):
+    """Folder in which the rehearsal was run, and what it printed."""
+    folder = tmp_path_factory.mktemp('walk')
+    for name in ('configs', 'tools'):
+        (folder / name).symlink_to(ROOT / name)
+    printed = []
+    for command in commands(REHEARSAL):
+        # Fewer scenes; nothing else differs from what the page says.
+        if 'make_digits' in command:
+            command += ' --num-train 24 --num-val 4'
+        result = run_command('bash', '-c', f'python() {{ "$PYTHON" "$@"; }}\n'
+                             f'{command}', cwd=folder)
+        output = result.stdout + result.stderr
+        assert result.returncode == 0, f'{command}\n{output}'
+        printed.append(output)
+    return folder, printed
+
+
+def test_the_four_steps_run_as_written(walked):
+    folder, (_, trained, checked, distilled, exported) = walked
+
+    assert (folder / 'work_dirs/teacher_small/epoch_4.pth').is_file()
+    assert 'coco/bbox_mAP' in trained and 'coco/bbox_mAP' in checked
+    assert 'non_target.loss_deepkd' in distilled
+    assert 'student.pth' in exported
+    # Of classes whose annotations are there, and are the models' own.
+    for output in (trained, distilled):
+        assert 'has no annotation of' not in output
+        assert "in the teacher's checkpoint" not in output
+
+
+def test_the_student_knows_its_three_classes_without_mmdeepkd(walked):
+    folder, _ = walked
+    saved = torch.load(folder / 'student.pth', weights_only=True)
+
+    assert tuple(saved['meta']['dataset_meta']['classes']) == ('0', '1', '2')
+    assert saved['state_dict'][
+        'roi_head.bbox_head.fc_cls.weight'].shape[0] == 4
+    printed = run_python(OPEN_IN_PLAIN_MMDET, cwd=folder).stdout
+    assert re.search(r"'0', '1', '2'", printed)
+
+
+def test_the_pretrained_walk_is_the_same():
+    rehearsed = commands(REHEARSAL)[1:]
+
+    assert [c.replace('_pretrained', '_small').replace('epoch_12', 'epoch_4')
+            for c in commands(PRETRAINED)] == rehearsed
+
+
+@pytest.mark.parametrize('kind, epochs', [('small', 4), ('pretrained', 12)])
+def test_a_copied_folder_follows_the_settings(kind, epochs, tmp_path):
+    """Every number of classes, from the one file; the teacher's too."""
+    folder = tmp_path / 'my_set'
+    shutil.copytree(ROOT / 'configs' / 'custom', folder)
+    data = folder / '_base_' / 'data.py'
+    head, rest = data.read_text().split('# What follows from them.\n')
+    names = re.findall(r'^(\w+) = ', SETTINGS, re.MULTILINE)
+    assert re.findall(r'^(\w+) = ', head, re.MULTILINE) == names
+    classes = ('bolt', 'nut', 'gear', 'washer', 'pin')
+    settings = SETTINGS.replace("('bolt', 'nut', 'gear')", str(classes))
+    data.write_text(f'{settings}\n{rest}')
+    cfg = Config.fromfile(folder / f'deepkd_{kind}.py')
+    teacher = Config.fromfile(cfg.model.teacher)
+
+    assert cfg.model.teacher == str(
+        (folder / f'teacher_{kind}.py').resolve())
+    assert cfg.model.teacher_checkpoint == (
+        f'work_dirs/teacher_{kind}/epoch_{epochs}.pth')
+    assert cfg.train_cfg.max_epochs == teacher.train_cfg.max_epochs == epochs
+    for loader in (cfg.train_dataloader, teacher.val_dataloader):
+        assert loader.dataset.data_root == 'data/my_set/'
+        assert loader.dataset.metainfo.classes == classes
+        assert loader.dataset.pipeline[1].get('scale', (1333, 800)) == (
+            1333, 800)
+    for model in (cfg.model.student, teacher.model):
+        assert model.roi_head.bbox_head.num_classes == 5
+    assert cfg.val_evaluator.ann_file == (
+        'data/my_set/annotations/val.json')
+
+
+def test_the_class_map_of_the_page_is_built(tmp_path):
+    """On COCO's names, with a smaller teacher than the page's."""
+    from mmdet.datasets import CocoDataset
+
+    from tests.helpers.detectors import faster_rcnn
+    text = re.search(r'```python\n(model = .*?)```', PAGE, re.DOTALL).group(1)
+    scope = {}
+    exec(text, dict(), scope)  # noqa: S102  (our own page)
+    model = scope['model']
+    path = write_teacher(faster_rcnn(80), tmp_path / 'teacher.pth')
+    saved = torch.load(path)
+    saved['meta'] = dict(CLASSES=CocoDataset.METAINFO['classes'])
+    torch.save(saved, path)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        distiller = MODELS.build(
+            dict(
+                type='mmdeepkd.DetectorDistiller', student=faster_rcnn(3),
+                teacher=faster_rcnn(80), teacher_checkpoint=path,
+                losses=dict(type='mmdeepkd.DeepKDLoss', base='dkd'),
+                teacher_class_map=model['teacher_class_map']))
+
+    assert model['teacher'].startswith('mmdet::')
+    assert distiller.class_map.teacher_names == ('car', 'person', 'bicycle')
+    logits = torch.randn(2, 81)
+    assert torch.equal(distiller.class_map(logits), logits[:, [2, 0, 1, 80]])

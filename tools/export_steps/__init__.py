@@ -1,0 +1,1 @@
+"""The steps of tools/export_student.py."""
