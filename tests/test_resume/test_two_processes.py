@@ -5,7 +5,7 @@ import torch
 
 from tests.helpers.gloo import run_ranks
 
-from .digits_runs import classification_config
+from .digits_runs import classification_config, detection_config
 from .runs import assert_same_run, go_through_and_resume
 from .toy_runs import toy_config
 
@@ -32,6 +32,12 @@ def bf16_average_accumulation(rank, folder):
     return resume_on_rank(rank, folder, cfg, 7)
 
 
+def detector(rank, folder):
+    (folder / str(rank)).mkdir()
+    return resume_on_rank(rank, folder, detection_config(folder / str(rank)),
+                          5)
+
+
 def check_data(results):
     """Each rank had data of its own."""
     for first, second in zip(*(r['pixels'] for r in results)):
@@ -49,3 +55,7 @@ def test_streams_of_sgd_by_iteration(tmp_path):
 
 def test_bf16_with_average_and_accumulation_by_epoch(tmp_path):
     check_data(run_ranks(bf16_average_accumulation, tmp_path, timeout=200))
+
+
+def test_a_detector_with_streams_of_sgd_by_epoch(tmp_path):
+    check_data(run_ranks(detector, tmp_path, timeout=200))

@@ -20,9 +20,11 @@ _PACKAGE = Path(__file__).resolve().parents[2]
 
 def package_rows() -> List[Row]:
     """Return the versions of what is imported, and where this package is."""
+    # None in sys.modules is how Python forbids an import.
+    imported = {name: sys.modules.get(name) for name in _PACKAGES}
     versions = [
-        f'{name} {sys.modules[name].__version__}' for name in _PACKAGES
-        if name in sys.modules
+        f'{name} {module.__version__}' for name, module in imported.items()
+        if module is not None
     ]
     return [
         ('versions', ', '.join(
