@@ -114,8 +114,11 @@ def convert(args: argparse.Namespace) -> int:
                               'or --force to replace it.')
     state = rename_published(args.arch, read_published(args.source))
     model = MODELS.build(published_model(args.arch, args.num_classes))
-    check_state(state, model.state_dict(),
+    expected = model.state_dict()
+    check_state(state, expected,
                 f'{args.source} does not hold a {args.arch}')
+    # In the network's order, which torch 2.1 loses with the prefix.
+    state = {key: state[key] for key in expected}
     meta = dict(arch=args.arch, source=args.source.name)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     # Written aside, so that the file is whole or absent.
