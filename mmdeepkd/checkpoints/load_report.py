@@ -1,11 +1,7 @@
 """Which tensors of a model a checkpoint holds, part by part."""
 import re
 from collections import OrderedDict
-from functools import partial
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Tuple
-
-from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
+from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 
 # BatchNorm's counter: old files lack it, MMEngine and torch do not miss it. It
 # fits every model and is not counted.
@@ -59,8 +55,11 @@ class LoadReport(NamedTuple):
 
 
 def compare_tensors(what: str, source: str, state: Mapping[str, Any],
-                    own: Mapping[str, Tensor], prefix: str = '') -> LoadReport:
+                    own: Mapping[str, Any], prefix: str = '') -> LoadReport:
     """Compare the tensors of a file with those of a model, by name and shape.
+
+    What a module keeps beside tensors (``get_extra_state``) has no shape and
+    is compared by name.
 
     Args:
         what: What is loaded.
@@ -80,10 +79,10 @@ def compare_tensors(what: str, source: str, state: Mapping[str, Any],
             continue
         if key not in state:
             missing.append(prefix + key)
-        elif _shape(state[key]) != tuple(value.shape):
+        elif _shape(state[key]) != _shape(value):
             mismatched.append(f'{prefix}{key}: {_shape(state[key])} in the '
-                              f'file, {tuple(value.shape)} in the model')
-        fits = key in state and _shape(state[key]) == tuple(value.shape)
+                              f'file, {_shape(value)} in the model')
+        fits = key in state and _shape(state[key]) == _shape(value)
         part = (prefix + key).split('.')[0]
         matched, total = parts.get(part, (0, 0))
         parts[part] = (matched + fits, total + 1)
@@ -92,54 +91,6 @@ def compare_tensors(what: str, source: str, state: Mapping[str, Any],
         if key not in own and not key.endswith(_COUNTER)
     ]
     return LoadReport(what, source, parts, missing, unexpected, mismatched)
-
-
-def require_match(report: LoadReport, state: Mapping[str, Any],
-                  own: Mapping[str, Tensor]) -> None:
-    """Raise if a file gave the model nothing, or its backbone nothing.
-
-    Args:
-        report: Of the two.
-        state: The file's tensors by name.
-        own: The model's ``state_dict``.
-
-    Raises:
-        RuntimeError: No tensor, or none of the backbone, matched; the
-            message shows how the names or shapes differ.
-    """
-    if report.matched and report.parts.get('backbone', (1, 1))[0]:
-        return
-    part = 'the backbone' if report.matched else 'the model'
-    raise RuntimeError(
-        f'{report.what} finds nothing to load: none of the {_count(report)} '
-        f'tensors of {part} matches {report.source} '
-        f'({_difference(report, state, own)}).')
-
-
-def watch_pretrained(
-        model: nn.Module,
-        record: Callable[[LoadReport], None]) -> List[RemovableHandle]:
-    """Report what each ``init_cfg=dict(type='Pretrained')`` will load.
-
-    The tensors are compared at the moment a module takes them, so the file
-    is read once and renamed or resized tensors count as what they became.
-
-    Args:
-        model: The model, before ``init_weights``.
-        record: Called with every report.
-
-    Returns:
-        Handles; ``remove()`` ends the watch. Until then a load that matches
-        nothing raises a RuntimeError.
-    """
-    handles = []
-    for name, module in model.named_modules():
-        for source in _pretrained(getattr(module, 'init_cfg', None)):
-            handles.append(
-                # The public name came with torch 2.5.
-                module._register_load_state_dict_pre_hook(
-                    partial(_compare_init, module, name, source, record)))
-    return handles
 
 
 def strip_wrapper(state: Mapping[str, Any]) -> 'OrderedDict[str, Any]':
@@ -165,54 +116,5 @@ def few(names: List[str], what: str) -> str:
     return f'{len(names)} {what} ({shown})'
 
 
-def _compare_init(module: nn.Module, name: str, source: str,
-                  record: Callable[[LoadReport], None],
-                  state: Mapping[str, Any], prefix: str, *_: Any) -> None:
-    if prefix:
-        # A module around this one is being loaded.
-        return
-    own = module.state_dict()
-    report = compare_tensors(f'init_cfg of {name or "the model"}', source,
-                             state, own, f'{name}.' if name else '')
-    require_match(report, state, own)
-    record(report)
-
-
-def _pretrained(init_cfg: Any) -> List[str]:
-    configs = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
-    return [
-        str(config['checkpoint']) for config in configs
-        if isinstance(config, dict) and config.get('checkpoint')
-    ]
-
-
 def _shape(value: Any) -> Tuple[int, ...]:
     return tuple(getattr(value, 'shape', ()))
-
-
-def _count(report: LoadReport) -> int:
-    return report.parts['backbone'][1] if report.matched else report.total
-
-
-def _difference(report: LoadReport, state: Mapping[str, Any],
-                own: Mapping[str, Tensor]) -> str:
-    """Say how the names differ, and what to do about it."""
-    theirs = next(iter(state), 'nothing')
-    ours = next((key for key in own
-                 if key.startswith('backbone.')), next(iter(own)))
-    for key in state:
-        if key.endswith(f'.{ours}'):
-            prefix = key[:-len(ours)]
-            cure = (f'set prefix={prefix!r} in it' if report.what.startswith(
-                'init_cfg') else f'remove {prefix!r} from its names')
-            return f'it has {key} where the model has {ours}: {cure}'
-        if ours.endswith(f'.{key}'):
-            part = ours[:-len(key) - 1]
-            return (f'it has {key} where the model has {ours}: it holds '
-                    f"{part} alone, so set {part}.init_cfg=dict(type="
-                    "'Pretrained', checkpoint=...) instead")
-    if report.mismatched:
-        return (f'{report.mismatched[0]}: give the checkpoint of this '
-                'architecture')
-    return (f'it begins with {theirs}, the model has {ours}: give the '
-            'checkpoint of this architecture')

@@ -1,9 +1,9 @@
 """Annotations that mmdet would turn into a NaN or a wrong label."""
-from typing import Any, List
+from typing import Any, List, Union
 
 import torch
 from mmdet.structures import SampleList
-from mmdet.structures.bbox import get_box_tensor
+from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes, get_box_tensor
 from torch import Tensor
 
 
@@ -12,8 +12,12 @@ def check_annotations(data_samples: SampleList, num_classes: int) -> None:
 
     A box without area has the regression target log(0), so that a NaN
     reaches every weight; a label of ``num_classes`` is background to mmdet,
-    and one above it stops a GPU without a message. The host waits once for
-    the device, which assigning and sampling boxes make it do many times.
+    and one above it stops a GPU without a message. Boxes of other types than
+    mmdet's horizontal ones, such as rotated ones, (n, 5), are not judged.
+
+    The host waits once for the device, which assigning and sampling boxes
+    make it do many times: the preprocessor has moved the annotations there
+    (under DDP it is called outside of the model) and may have altered them.
 
     Args:
         data_samples: Annotations of the N images.
@@ -27,8 +31,8 @@ def check_annotations(data_samples: SampleList, num_classes: int) -> None:
     if not any(map(len, instances)):
         return
     bad = [
-        _bad_boxes(get_box_tensor(found.bboxes)) |
-        _bad_labels(found.labels, num_classes) for found in instances
+        _bad_labels(found.labels, num_classes) | _bad_boxes(found.bboxes)
+        for found in instances
     ]
     if not torch.cat(bad).any():
         return
@@ -50,7 +54,11 @@ def check_annotations(data_samples: SampleList, num_classes: int) -> None:
         'pipeline.')
 
 
-def _bad_boxes(boxes: Tensor) -> Tensor:
+def _bad_boxes(found: Union[Tensor, BaseBoxes]) -> Tensor:
+    boxes = get_box_tensor(found)
+    if not isinstance(found, (Tensor, HorizontalBoxes)) or (
+            boxes.shape[1:] != (4, )):
+        return boxes.new_zeros(len(boxes), dtype=torch.bool)
     extent = boxes[:, 2:] - boxes[:, :2]
     # Not `<= 0`: NaN must be bad too.
     return ~((extent > 0) & boxes.isfinite().view(-1, 2, 2).all(1)).all(1)

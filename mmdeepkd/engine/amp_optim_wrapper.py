@@ -1,6 +1,7 @@
 """Mixed precision for gradient streams."""
+import math
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, Mapping, Optional, Union
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 import torch
 from torch import Tensor, nn
@@ -9,19 +10,22 @@ from torch.optim import Optimizer
 from mmdeepkd.registry import OPTIM_WRAPPERS
 
 from .clipping import expose_sum, rescaled
-from .finite import ADVICE, measure
+from .finite import ADVICE, gradient_size, measure
 from .gradients import Gradients
+from .loss_scaler import build_scaler, resolve_dtype
 from .optim_wrapper import DeepKDOptimWrapper
-
-# torch < 2.3 has a gradient scaler for CUDA only.
-_SCALES_ON_CPU = hasattr(torch.amp, 'GradScaler')
+from .update_guard import count_step
 
 # Below it float16, whose smallest number is 2**-24, loses every gradient below
 # 2**-4: a dynamic scale that has been halved to here comes from an overflow
 # in every step, not from one in some.
 _DEAD_SCALE = 2.**-20
 
-_DTYPES = dict(float16=torch.float16, bfloat16=torch.bfloat16)
+_OVERFLOWED = 'train/overflowed_steps'
+
+_STATIC_ADVICE = (
+    "a static loss scale stays where float16 overflows, so set optim_wrapper."
+    f"loss_scale='dynamic', {ADVICE}")
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -29,11 +33,16 @@ class AmpDeepKDOptimWrapper(DeepKDOptimWrapper):
     """:class:`DeepKDOptimWrapper` under autocast.
 
     With float16 one loss scale serves all streams, and an inf or NaN in the
-    gradient of any of them skips the whole step and halves the scale: no
-    parameter and no buffer moves. That is how the scale is found, and does
-    not count as ``nonfinite``; a loss that is inf or NaN does (a lower scale
-    would not mend it), and a dynamic scale that has fallen below 2**-20
-    stops training.
+    gradient of any of them skips the whole step: no parameter and no buffer
+    moves. A dynamic scale is halved then. That is how it is found, so such a
+    step does not count as ``nonfinite`` but as ``overflowed_steps`` in the
+    log, beside ``loss_scale`` (averaged over the window of the log, like the
+    losses); a scale that has fallen below 2**-20 stops training. Under a
+    static scale, which would meet the same inf again, and for a loss that is
+    inf or NaN, which a lower scale would not mend, it is ``nonfinite`` that
+    decides. As without mixed precision this takes one synchronisation per
+    update.
+
     bfloat16 has float32's range and is not scaled. The wrapper runs on CPU
     too; mmcv's operators, and so detectors, have no bfloat16 there.
 
@@ -73,11 +82,11 @@ class AmpDeepKDOptimWrapper(DeepKDOptimWrapper):
         super().__init__(optimizer, delta, offsets, semantics, merge,
                          accumulative_counts, clip_grad, nonfinite)
         device = self._device.type
-        self.cast_dtype = _resolve_dtype(dtype, device)
+        self.cast_dtype = resolve_dtype(dtype, device)
         # A static scale is set again after every step, as MMEngine does.
         self._static_scale = float(loss_scale) if isinstance(
             loss_scale, (int, float)) else None
-        self.loss_scaler = _build_scaler(
+        self.loss_scaler = build_scaler(
             device, loss_scale, self.cast_dtype is torch.float16)
 
     @contextmanager
@@ -112,32 +121,57 @@ class AmpDeepKDOptimWrapper(DeepKDOptimWrapper):
 
     def _update(self, grads: Dict[str, Gradients], **kwargs: Any) -> None:
         scaler = self.loss_scaler
-        if not scaler.is_enabled():
+        if not scaler.is_enabled() or all(
+                g is None for values in grads.values() for g in values):
+            # A scaler refuses a step in which it has seen no gradient.
             super()._update(grads, **kwargs)
             return
-        # As a tensor: it is read together with the losses.
+        # As a tensor: it is read together with the losses and the gradients.
         scale = scaler.scale(torch.ones((), device=self._device))
-        finite, numbers = measure(self._guard.losses, [scale], self._device)
+        sizes, factor = self._unscale(grads, scale)
+        finite, (number, *norm) = measure(
+            self._guard.losses, [scale, *sizes], self._device)
         if not finite:
+            # It ends the scaler's update and leaves its scale.
+            scaler.update(number)
             self._reject(grads)
             return
-        self._check_scale(numbers[0])
-        if all(g is None for values in grads.values() for g in values):
-            # A scaler refuses a step in which it has seen no gradient.
-            return
-        # The scaler looks for inf in p.grad; an inf or NaN in one stream is
-        # an inf or NaN in the sum.
+        self._check_scale(number)
+        fits = all(map(math.isfinite, norm))
+        if fits:
+            if self.clip_grad_kwargs:
+                self._log_norm(*norm)
+            # Not scaler.step, which would read from the device once more.
+            self.optimizer.step(
+                stream_grads=rescaled(self._parameters(), grads, factor),
+                **kwargs)
+        scaler.update(self._static_scale)
+        self._log_scale(number, fits)
+        if not fits and self._static_scale is not None:
+            self._reject(grads, _STATIC_ADVICE)
+
+    def _unscale(self, grads: Dict[str, Gradients],
+                 scale: Tensor) -> Tuple[List[Tensor], Tensor]:
+        """Put the sum, unscaled and clipped, into ``p.grad``.
+
+        Returns:
+            [its norm] and the factor that was applied. An inf or NaN in one
+            stream is an inf or NaN in the sum.
+        """
         expose_sum(self._parameters(), grads)
+        self.loss_scaler.unscale_(self.optimizer)
         # A scale that fell to 0 gives inf, as in the scaler.
         factor = scale.reciprocal()
-        scaler.unscale_(self.optimizer)
         if self.clip_grad_kwargs:
             sizes, clipping = self._clip_sum()
-            self._log_norm(float(sizes[0]))
-            factor = factor * clipping
-        grads = rescaled(self._parameters(), grads, factor)
-        scaler.step(self.optimizer, stream_grads=grads, **kwargs)
-        scaler.update(self._static_scale)
+            return sizes, factor * clipping
+        total = [p.grad for p in self._parameters()]
+        return gradient_size(dict(total=total)), factor
+
+    def _log_scale(self, scale: float, fits: bool) -> None:
+        self.message_hub.update_scalar('train/loss_scale', scale)
+        if not fits and self._static_scale is None:
+            count_step(self.message_hub, _OVERFLOWED)
 
     def _check_scale(self, scale: float) -> None:
         if self._static_scale is None and scale < _DEAD_SCALE:
@@ -146,35 +180,3 @@ class AmpDeepKDOptimWrapper(DeepKDOptimWrapper):
                 f'{scale:.1e}, where float16 loses the gradients, because '
                 'gradients are inf or NaN step after step; training stops: '
                 f"use dtype='bfloat16' where the GPU has it, or {ADVICE}.")
-
-
-def _resolve_dtype(dtype: Union[None, str, torch.dtype],
-                   device: str) -> torch.dtype:
-    if dtype is None:
-        return torch.float16 if device == 'cuda' else torch.bfloat16
-    resolved = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if resolved not in _DTYPES.values():
-        raise ValueError("AmpDeepKDOptimWrapper's dtype must be 'float16' or "
-                         f"'bfloat16', got {dtype!r}.")
-    if resolved is torch.float16 and device == 'cpu' and not _SCALES_ON_CPU:
-        raise ValueError(
-            'float16 on the CPU needs torch >= 2.3 (there is no gradient '
-            "scaler for it before): use dtype='bfloat16'.")
-    return resolved  # type: ignore[return-value]
-
-
-def _build_scaler(device: str, loss_scale: Union[str, float, Dict[str, Any]],
-                  enabled: bool) -> Any:
-    if loss_scale == 'dynamic':
-        settings: Dict[str, Any] = {}
-    elif isinstance(loss_scale, (int, float)):
-        settings = dict(init_scale=float(loss_scale))
-    elif isinstance(loss_scale, dict):
-        settings = dict(loss_scale)
-    else:
-        raise TypeError("loss_scale must be 'dynamic', a number or a dict of "
-                        f"GradScaler's arguments, got {loss_scale!r}.")
-    if _SCALES_ON_CPU:
-        return torch.amp.GradScaler(  # type: ignore[attr-defined]
-            device, enabled=enabled, **settings)
-    return torch.cuda.amp.GradScaler(enabled=enabled, **settings)

@@ -2,6 +2,8 @@
 import logging
 import os
 import pickle
+import platform
+import time
 import zipfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +19,9 @@ LAST_CHECKPOINT = 'last_checkpoint'
 
 # Nobody else's files end so: those that a killed run left may be deleted.
 _DRAFT = '.mmdeepkd-draft'
+
+# Seconds after which nobody is still writing a file.
+_ABANDONED = 24 * 3600
 
 
 @contextmanager
@@ -40,7 +45,9 @@ def replacing(path: Union[str, Path]) -> Iterator[Path]:
         ...     torch.save(checkpoint, draft)
     """
     path = Path(path)
-    draft = path.with_name(f'.{path.name}{_DRAFT}')
+    # Another process has another draft, even of the same file.
+    draft = path.with_name(
+        f'.{path.name}.{platform.node()}.{os.getpid()}{_DRAFT}')
     try:
         yield draft
         _to_disk(draft)
@@ -62,11 +69,36 @@ def replacing(path: Union[str, Path]) -> Iterator[Path]:
 def remove_drafts(folder: Union[str, Path]) -> None:
     """Delete what runs that were killed while writing left in a folder.
 
+    That is what no living process of this machine writes; of another machine,
+    of which nothing is known, what has not been written to for a day.
+
     Args:
         folder: Folder; one that does not exist has no drafts.
     """
     for draft in Path(folder).glob(f'.*{_DRAFT}'):
-        draft.unlink()
+        # Another run that starts may delete it first.
+        with suppress(FileNotFoundError):
+            age = time.time() - draft.stat().st_mtime
+            if age > _ABANDONED or _writer_is_gone(draft):
+                draft.unlink()
+
+
+def _writer_is_gone(draft: Path) -> bool:
+    """Return whether the process that a draft's name tells was ours, once."""
+    name, _, process = draft.name[:-len(_DRAFT)].rpartition('.')
+    if not name.endswith(f'.{platform.node()}') or not process.isdigit():
+        return False
+    if int(process) == os.getpid():
+        # In a container each start may get the number of the last one.
+        return True
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        # It is another user's.
+        return False
+    return False
 
 
 def is_local(path: str, backend_args: Optional[Dict[str, Any]] = None) -> bool:
@@ -118,6 +150,22 @@ def latest_checkpoint(work_dir: Union[str, Path]) -> Optional[str]:
     return str(found)
 
 
+def noted_name(checkpoint: Any) -> Optional[str]:
+    """Return the file name that a run gave the checkpoint it resumes from.
+
+    A run notes the name of its latest checkpoint in that checkpoint; its best
+    ones, saved apart, carry the same note, and other programs' files none.
+
+    Args:
+        checkpoint: What was read from a file.
+    """
+    try:
+        return Path(
+            checkpoint['message_hub']['runtime_info']['last_ckpt']).name
+    except (KeyError, TypeError, IndexError):
+        return None
+
+
 def _named_checkpoint(folder: Path) -> Optional[str]:
     """Return what last_checkpoint names, None if there is no such file."""
     file = folder / LAST_CHECKPOINT
@@ -140,13 +188,7 @@ def _is_whole(file: Path) -> bool:
         checkpoint = read_checkpoint(file)
     except (OSError, RuntimeError, pickle.UnpicklingError):
         return False
-    # A run notes the name of its latest checkpoint in that checkpoint. The
-    # best ones and those of other programs carry another name, or none.
-    try:
-        noted = checkpoint['message_hub']['runtime_info']['last_ckpt']
-    except (KeyError, TypeError, IndexError):
-        return False
-    return Path(noted).name == file.name
+    return noted_name(checkpoint) == file.name
 
 
 def _to_disk(path: Path) -> None:

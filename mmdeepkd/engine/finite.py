@@ -31,8 +31,8 @@ def measure(losses: Sequence[Tensor], sizes: Sequence[Tensor],
         device: Where the ranks communicate.
 
     Returns:
-        Whether the losses of all ranks and the sizes are finite (the same
-        answer on every rank), and the sizes.
+        Whether the losses of all ranks are finite (the same answer on every
+        rank), and the sizes, finite or not.
     """
     double = any(v.dtype is torch.float64 for v in (*losses, *sizes))
     dtype = torch.float64 if double else torch.float32
@@ -43,7 +43,7 @@ def measure(losses: Sequence[Tensor], sizes: Sequence[Tensor],
     count, *numbers = torch.cat(
         [spoilt.to(dtype).reshape(1),
          _stacked(sizes, device, dtype)]).tolist()
-    return not count and all(map(math.isfinite, numbers)), numbers
+    return not count, numbers
 
 
 def gradient_size(stream_grads: Mapping[str, Gradients]) -> List[Tensor]:

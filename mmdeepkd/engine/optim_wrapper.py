@@ -1,5 +1,6 @@
 """An OptimWrapper that gives every gradient stream its own momentum."""
 import logging
+import math
 import warnings
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
@@ -14,7 +15,7 @@ from mmdeepkd.registry import OPTIM_WRAPPERS
 
 from .clipping import expose_sum, rescaled
 from .decouple import decouple, resolve_offsets
-from .finite import bad_gradients, gradient_size, measure
+from .finite import ADVICE, bad_gradients, gradient_size, measure
 from .gradients import (
     Gradients,
     reduce_streams,
@@ -23,7 +24,7 @@ from .gradients import (
 )
 from .optimizers.streams import gradient_sum
 from .stream_losses import StreamLosses, as_streams
-from .update_guard import UpdateGuard, skipped_steps
+from .update_guard import SKIPPED, UpdateGuard, counted_steps
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -44,7 +45,9 @@ class DeepKDOptimWrapper(OptimWrapper):
     A loss or gradient that is inf or NaN on any rank never reaches a
     parameter or a momentum: it stops training on every rank, with the
     iteration, the stream and the loss's name, or, when asked, its step is
-    left out. This takes one synchronisation of host and device per update.
+    left out. This takes one synchronisation of host and device per update
+    (and with several processes, which must agree on the parameters that have
+    a gradient, there is another).
 
     Args:
         optimizer: A ``torch.optim.SGD`` or ``torch.optim.AdamW``.
@@ -103,7 +106,7 @@ class DeepKDOptimWrapper(OptimWrapper):
     @property
     def skipped_steps(self) -> int:
         """How many steps were left out for what was not finite."""
-        return skipped_steps(self.message_hub)
+        return counted_steps(self.message_hub, SKIPPED)
 
     def update_params(self,
                       loss: StreamLosses,
@@ -209,7 +212,7 @@ class DeepKDOptimWrapper(OptimWrapper):
         else:
             sizes = gradient_size(grads)
         finite, numbers = measure(self._guard.losses, sizes, self._device)
-        if not finite:
+        if not (finite and all(map(math.isfinite, numbers))):
             self._reject(grads)
             return
         if clip and sizes:
@@ -219,7 +222,8 @@ class DeepKDOptimWrapper(OptimWrapper):
         if grads:
             self.optimizer.step(stream_grads=grads, **kwargs)
 
-    def _reject(self, grads: Dict[str, Gradients]) -> None:
+    def _reject(self, grads: Dict[str, Gradients],
+                advice: str = ADVICE) -> None:
         """Stop, or leave the update out; all ranks are here."""
         found = self._guard.bad_losses()
         if not found:
@@ -234,7 +238,7 @@ class DeepKDOptimWrapper(OptimWrapper):
             found = bad_gradients(
                 self._inner_count, named,
                 self._guard.parameter_names(self._parameters()))
-        self._guard.reject(found, self.message_hub)
+        self._guard.reject(found, self.message_hub, advice)
 
     @property
     def _device(self) -> torch.device:

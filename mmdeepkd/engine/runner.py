@@ -162,7 +162,12 @@ class DistillRunner(Runner):
                         meta: Optional[Dict[str, Any]] = None,
                         by_epoch: bool = True,
                         backend_args: Optional[Dict[str, Any]] = None) -> None:
-        """Save a checkpoint; to be called on every rank, rank 0 writes.
+        """Save a checkpoint on rank 0, which may call this alone.
+
+        Other ranks return at once, as with MMEngine's Runner. A resumed run
+        of several processes draws the random numbers of the uninterrupted
+        one only if the ranks' states are in ``meta``, as
+        :class:`SafeCheckpointHook` collects them.
 
         Args:
             out_dir: Folder.
@@ -174,9 +179,6 @@ class DistillRunner(Runner):
             by_epoch: Whether it is saved at the end of an epoch.
             backend_args: Of the file backend.
         """
-        # MMEngine's before_save_checkpoint is called on rank 0 alone.
-        meta = dict(meta or {})
-        self.call_hook('collect_states', meta=meta)
         if not is_main_process():
             return
         local = file_client_args is None and is_local(out_dir, backend_args)
@@ -245,6 +247,8 @@ class DistillRunner(Runner):
         filename = self._checkpoint_to_resume()
         if filename is None or self._randomness_cfg.get('seed') is not None:
             return
+        # Read once more for one number: only where no seed is given, and
+        # before there are data that would share the memory.
         checkpoint = CheckpointLoader.load_checkpoint(filename, 'cpu')
         # What is no training checkpoint resume() refuses.
         meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
@@ -282,5 +286,3 @@ def _finish_communication() -> None:
 
 def _on_cpu() -> bool:
     return get_device() == 'cpu' and not torch.cuda.is_available()
-
-

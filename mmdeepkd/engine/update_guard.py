@@ -4,13 +4,13 @@ from typing import Dict, List, Optional, Tuple
 
 import torch
 from mmengine.logging import MessageHub, print_log
-from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
-from .finite import ADVICE, Parts, bad_losses, from_all_ranks, sentence
+from .finite import Parts, bad_losses, from_all_ranks, sentence
 from .stream_losses import StreamLosses, as_parts
+from .unwrap import unwrap
 
-_COUNT = 'train/skipped_steps'
+SKIPPED = 'train/skipped_steps'
 
 # Skipped steps that are all in the log; later ones are thinned out.
 _ALL_WARNED = 10
@@ -60,14 +60,11 @@ class UpdateGuard:
         Args:
             model: The model, possibly wrapped.
         """
-        inner: nn.Module = model
-        if is_model_wrapper(model):
-            inner = model.module  # type: ignore[assignment]
-        self._model = inner
+        self._model = unwrap(model)
         if self.action == 'skip' and not self._noted:
             self._buffers = {
                 name: buffer.detach().clone()
-                for name, buffer in inner.named_buffers()
+                for name, buffer in self._model.named_buffers()
             }
 
     def note(self, loss: StreamLosses, iteration: int) -> None:
@@ -106,12 +103,14 @@ class UpdateGuard:
         return [known.get(id(p), f'no. {i} of shape {tuple(p.shape)}')
                 for i, p in enumerate(params)]
 
-    def reject(self, found: List[str], hub: MessageHub) -> None:
+    def reject(self, found: List[str], hub: MessageHub,
+               advice: str) -> None:
         """Stop, or undo the forward passes, count and warn.
 
         Args:
             found: What is not finite; the same on all ranks.
             hub: Keeps the count, in the log and across a resume.
+            advice: What to try.
 
         Raises:
             FloatingPointError: The action is ``'raise'``.
@@ -119,28 +118,40 @@ class UpdateGuard:
         if self.action == 'raise':
             raise FloatingPointError(
                 sentence(found, 'training stops before the update',
-                         f"{ADVICE}, or set optim_wrapper.nonfinite='skip' "
+                         f"{advice}, or set optim_wrapper.nonfinite='skip' "
                          'to leave out such steps'))
         if self._model is not None:
             with torch.no_grad():
                 for name, buffer in self._model.named_buffers():
                     if name in self._buffers:
                         buffer.copy_(self._buffers[name])
-        count = skipped_steps(hub) + 1
-        hub.update_scalar(_COUNT, count)
+        count = count_step(hub, SKIPPED)
         if count <= _ALL_WARNED or count % _WARN_EVERY == 0:
             print_log(
                 sentence(found, f'the step is skipped, no. {count} of this '
-                         'run', f'if there are many, {ADVICE}'),
+                         'run', f'if there are many, {advice}'),
                 'current', logging.WARNING)
 
 
-def skipped_steps(hub: MessageHub) -> int:
-    """Return how many steps of the run were left out.
+def count_step(hub: MessageHub, name: str) -> int:
+    """Add a step to a count, which is logged and resumed, and return it.
 
     Args:
         hub: The run's message hub.
+        name: Of the count, with the prefix 'train/'.
     """
-    if _COUNT not in hub.log_scalars:
+    count = counted_steps(hub, name) + 1
+    hub.update_scalar(name, count)
+    return count
+
+
+def counted_steps(hub: MessageHub, name: str) -> int:
+    """Return how many steps of the run were counted.
+
+    Args:
+        hub: The run's message hub.
+        name: Of the count, with the prefix 'train/'.
+    """
+    if name not in hub.log_scalars:
         return 0
-    return int(hub.get_scalar(_COUNT).current())
+    return int(hub.get_scalar(name).current())

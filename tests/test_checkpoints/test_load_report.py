@@ -93,30 +93,62 @@ def renamed(prefix):
     (renamed('student.'),
      'load_from finds nothing to load: none of the 8 tensors of the model '
      'matches net.pth (it has student.backbone.conv.weight where the '
-     "model has backbone.conv.weight: remove 'student.' from its names)."),
+     "model has backbone.conv.weight: remove 'student.' from its names); "
+     'default_hooks=dict(start_summary=None) turns this check off, and'),
     (renamed('architecture.'), "remove 'architecture.' from its names"),
     (Backbone(4).state_dict(),
      'it has conv.weight where the model has backbone.conv.weight: it holds '
      "backbone alone, so set backbone.init_cfg=dict(type='Pretrained', "
-     'checkpoint=...) instead).'),
+     'checkpoint=...) instead); default'),
     (dict(layer1=torch.zeros(2)),
      'it begins with layer1, the model has backbone.conv.weight: give the '
-     'checkpoint of this architecture).'),
+     'checkpoint of this architecture); default'),
     ({}, 'it begins with nothing, the model has backbone.conv.weight'),
     ({'backbone.conv.weight': torch.zeros(8, 3, 1, 1)},
      'backbone.conv.weight: (8, 3, 1, 1) in the file, (4, 3, 1, 1) in the '
-     'model: give the checkpoint of this architecture).'),
+     'model: give the checkpoint of this architecture); default'),
     ({'head.weight': torch.zeros(2, 4), 'trunk.conv.weight': torch.zeros(1)},
-     'none of the 6 tensors of the backbone matches net.pth ('),
+     'load_from gives the backbone nothing: none of its 6 tensors matches '
+     'net.pth (it begins with head.weight, the model has '
+     'backbone.conv.weight: give the checkpoint of this architecture, or '
+     'initialise it from another file: backbone.init_cfg=dict('
+     "type='Pretrained', checkpoint=...)); "
+     'default_hooks=dict(start_summary=None) turns this check off, and'),
 ])
 def test_a_file_that_gives_nothing_is_refused(state, message):
     with pytest.raises(RuntimeError, match=re.escape(message)):
         require_match(*compare(state))
 
 
+def test_a_file_without_the_backbone_that_another_file_gave():
+    """Neck and head, say; the backbone has an init_cfg of its own."""
+    given, _, _ = compare(Net().state_dict(), what='init_cfg of backbone')
+    other, _, _ = compare({'head.weight': torch.zeros(2, 4)})
+    head = compare(Net().head.state_dict(prefix='head.'))
+
+    require_match(*head, before=[given])
+    with pytest.raises(RuntimeError, match='gives the backbone nothing'):
+        require_match(*head, before=[other])
+    with pytest.raises(RuntimeError, match='finds nothing to load'):
+        require_match(*compare({}), before=[given])
+
+
+def test_a_model_without_tensors_needs_none():
+    report = compare_tensors('init_cfg of neck', 'net.pth', {}, {})
+    require_match(report, {}, {})
+
+
+def test_what_a_module_keeps_beside_tensors_is_compared_by_name():
+    """Of get_extra_state, which may return anything."""
+    own = dict(Net().state_dict(), **{'head._extra_state': dict(scale=2.)})
+    assert compare_tensors('resume', 'net.pth', own, own).missing == []
+    report = compare_tensors('resume', 'net.pth', Net().state_dict(), own)
+    assert report.missing == ['head._extra_state']
+
+
 def initialise(net):
     reports = []
-    watches = watch_pretrained(net, reports.append)
+    watches = watch_pretrained(net, reports)
     net.init_weights()
     for watch in watches:
         watch.remove()
@@ -149,6 +181,19 @@ def test_pretrained_parts_of_a_pretrained_model_are_reported_once(tmp_path):
         ('init_cfg of backbone', 6), ('init_cfg of the model', 8)]
 
 
+def test_a_pretrained_model_whose_file_lacks_the_pretrained_backbone(tmp_path):
+    part = saved(tmp_path / 'backbone.pth', Backbone(4).state_dict())
+    head = saved(tmp_path / 'head.pth', Net().head.state_dict(prefix='head.'))
+    init = dict(type='Pretrained', checkpoint=head)
+    reports = initialise(
+        Net(init_cfg=init,
+            backbone_init=dict(type='Pretrained', checkpoint=part)))
+
+    assert [r.matched for r in reports] == [6, 2]
+    with pytest.raises(RuntimeError, match='of the model gives the backbone'):
+        initialise(Net(init_cfg=init))
+
+
 def test_a_pretrained_file_with_a_prefix(tmp_path):
     path = saved(tmp_path / 'net.pth', Net().state_dict())
     init = dict(type='Pretrained', checkpoint=path)
@@ -159,13 +204,13 @@ def test_a_pretrained_file_with_a_prefix(tmp_path):
             'init_cfg of backbone finds nothing to load: none of the 6 '
             f'tensors of the model matches {path} (it has '
             'backbone.conv.weight where the model has conv.weight: set '
-            "prefix='backbone.' in it).")):
+            "prefix='backbone.' in it); default")):
         initialise(Net(backbone_init=init))
 
 
 def test_the_watch_ends(tmp_path):
     path = saved(tmp_path / 'net.pth', dict(other=torch.zeros(1)))
     net = Net(backbone_init=dict(type='Pretrained', checkpoint=path))
-    for watch in watch_pretrained(net, [].append):
+    for watch in watch_pretrained(net, []):
         watch.remove()
     net.init_weights()

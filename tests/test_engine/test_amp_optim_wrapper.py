@@ -8,7 +8,7 @@ from torch.optim import SGD
 from mmdeepkd.engine import (
     AmpDeepKDOptimWrapper,
     DeepKDOptimWrapper,
-    amp_optim_wrapper,
+    loss_scaler,
 )
 from tests.helpers.float16 import or_refused
 from tests.helpers.toys import (
@@ -227,12 +227,14 @@ def test_loading_leaves_the_given_state_whole():
 @pytest.mark.parametrize('scale', [128, 128.])
 def test_a_static_scale_stays(scale):
     net = toy_net(dtype=torch.float)
-    wrapper = wrap(net, loss_scale=scale)
+    wrapper = wrap(net, loss_scale=dict(init_scale=64.))
+    other = wrap(net, loss_scale=scale, nonfinite='skip')
+    other.load_state_dict(copy.deepcopy(wrapper.state_dict()))
     losses = toy_streams(net, toy_batch(dtype=torch.float))
-    wrapper.update_params(spoil(losses, task=INF))
-    train(net, wrapper, 2)
+    other.update_params(spoil(losses, task=INF))
+    train(net, other, 2)
 
-    assert wrapper.loss_scaler.get_scale() == 128.
+    assert other.loss_scaler.get_scale() == 128.
 
 
 @pytest.mark.parametrize('dtype', ['float32', torch.float64, 16])
@@ -249,7 +251,7 @@ def test_another_loss_scale_is_refused(scale):
 
 
 def test_float16_without_a_scaler_for_the_cpu_is_refused(monkeypatch):
-    monkeypatch.setattr(amp_optim_wrapper, '_SCALES_ON_CPU', False)
+    monkeypatch.setattr(loss_scaler, '_SCALES_ON_CPU', False)
 
     with pytest.raises(ValueError, match="use dtype='bfloat16'"):
         wrap(toy_net(dtype=torch.float), dtype='float16')

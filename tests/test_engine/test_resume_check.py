@@ -41,8 +41,6 @@ def rewritten(file, change):
      'the progress, the log, the optimizer, the schedules'),
     (lambda c: dict(state_dict=c['state_dict'], meta=c['meta']),
      'the log, the optimizer, the schedules'),
-    (lambda c: {k: v for k, v in c.items() if k != 'optimizer'},
-     'the optimizer'),
 ])
 def test_weights_alone_cannot_be_resumed(tmp_path, saved, change, lacks):
     rewritten(saved, change)
@@ -60,6 +58,48 @@ def test_a_best_checkpoint_cannot_be_resumed(tmp_path):
         resumed(tmp_path, tmp_path / 'best_score_epoch_3.pth')
 
 
+@pytest.mark.parametrize('option, lacks', [
+    ('save_optimizer', 'the optimizer'),
+    ('save_param_scheduler', 'the schedules'),
+])
+def test_a_file_saved_in_part_says_by_which_option(tmp_path, option, lacks):
+    part = dict(checkpoint=dict(type='CheckpointHook', **{option: False}))
+    build(tmp_path, epochs=1, default_hooks=part)[0].train()
+    with pytest.raises(RuntimeError, match=(
+            rf'epoch_1.pth cannot be resumed from, it holds weights but not '
+            rf'{lacks} \(the run saved it with save_optimizer=False'
+            r' or save_param_scheduler=False of CheckpointHook\): to '
+            r'begin these anew, set default_hooks=dict\(resume_check=None\), '
+            f'or {RESUME_ELSEWHERE}')):
+        resumed(tmp_path, tmp_path / 'epoch_1.pth')
+    runner = resumed(tmp_path, tmp_path / 'epoch_1.pth',
+                     default_hooks=dict(resume_check=None))
+
+    assert runner.epoch == 2
+
+
+class Stateful(nn.Identity):
+    """A module whose state is no tensor."""
+
+    def get_extra_state(self):
+        return dict(scale=1)
+
+    def set_extra_state(self, state):
+        self.state = state
+
+
+def test_a_state_that_is_no_tensor_is_no_difference(tmp_path):
+    def extend(model):
+        model.extra = Stateful()
+
+    runner, _ = build(tmp_path, epochs=1)
+    extend(runner.model)
+    runner.train()
+    runner = resumed(tmp_path, tmp_path / 'epoch_1.pth', extend)
+
+    assert runner.model.extra.state == dict(scale=1)
+
+
 def other_classes(model):
     model.net[2] = nn.Linear(8, 4)
 
@@ -73,10 +113,10 @@ def fewer_layers(model):
 
 
 @pytest.mark.parametrize('change, said', [
-    (other_classes, r'2 tensor\(s\) have another shape \(such as net.2.weight '
-     r'\(5, 8\) instead of \(4, 8\)\)'),
-    (more_layers, r'2 tensor\(s\) are missing \(such as more.weight\)'),
-    (fewer_layers, r'5 tensor\(s\) are not in it \(such as norm.weight\)'),
+    (other_classes, r'2 of another shape \(net.2.weight: \(5, 8\) in the '
+     r'file, \(4, 8\) in the model, net.2.bias: .*\)'),
+    (more_layers, r'2 missing \(more.weight, more.bias\)'),
+    (fewer_layers, r'4 not in it \(norm.weight, norm.bias, .*\)'),
 ])
 @pytest.mark.parametrize('hooks', [[], [dict(type='EMAHook')]])
 def test_another_model_cannot_be_resumed(tmp_path, change, said, hooks):

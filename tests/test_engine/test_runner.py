@@ -8,6 +8,7 @@ import torch
 from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 
+from mmdeepkd.checkpoints import UnsafeCheckpointError
 from mmdeepkd.engine import DistillRunner, PlainCheckpointHook
 from tests.helpers.processes import free_port, run_command
 from tests.helpers.toys import equal, weights
@@ -127,6 +128,17 @@ def test_an_object_of_another_hook_is_reported(tmp_path, monkeypatch):
     PlainCheckpointHook().before_save_checkpoint(runner, checkpoint)
 
     assert 'meta.when: Recorder' in warned[0]
+    assert 'this run cannot resume from it' in warned[0]
+
+
+def test_what_was_reported_cannot_be_resumed(tmp_path):
+    class Adds(Recorder):
+        def before_save_checkpoint(self, runner, checkpoint):
+            checkpoint['meta'].update(when=equal, words={'a'})
+
+    build(tmp_path, epochs=1, custom_hooks=[Adds()])[0].train()
+    with pytest.raises(UnsafeCheckpointError, match='toys.equal'):
+        build(tmp_path, epochs=2, resume=True)[0].train()
 
 
 def hook_types(runner):

@@ -2,7 +2,10 @@
 import errno
 import json
 import os
+import platform
+import subprocess
 import sys
+import time
 
 import pytest
 from mmengine.fileio import (
@@ -14,7 +17,11 @@ from mmengine.fileio import (
 from mmengine.hooks import CheckpointHook
 
 from mmdeepkd.engine import SafeCheckpointHook
-from mmdeepkd.engine.files import latest_checkpoint, replacing
+from mmdeepkd.engine.files import (
+    latest_checkpoint,
+    remove_drafts,
+    replacing,
+)
 from tests.helpers.processes import run_command
 
 from .checkpoint_kills import EPOCHS, validated
@@ -122,12 +129,43 @@ def test_the_best_of_several_metrics_are_kept_apart(tmp_path):
 
 def test_what_a_killed_run_left_is_deleted(tmp_path):
     build(tmp_path, epochs=1)[0].train()
-    (tmp_path / '.epoch_9.pth.mmdeepkd-draft').write_text('half')
+    gone = subprocess.Popen(['true'])
+    gone.wait()
+    # In a container a run may have the number of the one before.
+    for process in (gone.pid, os.getpid()):
+        draft_of(tmp_path, process).write_text('half')
     (tmp_path / '.epoch_9.pth').write_text('of the user')
     build(tmp_path, epochs=1)[0].train()
 
     assert files(tmp_path) == ['.epoch_9.pth', 'epoch_1.pth',
                                'last_checkpoint']
+
+
+def draft_of(folder, process, host=None):
+    host = host or platform.node()
+    return folder / f'.epoch_9.pth.{host}.{process}.mmdeepkd-draft'
+
+
+def test_what_another_run_is_writing_stays(tmp_path):
+    """It may train in the same folder, or here from another machine."""
+    alive = [draft_of(tmp_path, os.getppid()), draft_of(tmp_path, 1),
+             draft_of(tmp_path, os.getpid(), host='elsewhere')]
+    for draft in alive:
+        draft.write_text('half')
+    remove_drafts(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(alive)
+
+    yesterday = time.time() - 25 * 3600
+    os.utime(alive[2], (yesterday, yesterday))
+    remove_drafts(tmp_path)
+    assert not alive[2].exists()
+
+
+def test_a_draft_is_known_by_its_process(tmp_path):
+    with replacing(tmp_path / 'epoch_9.pth') as draft:
+        draft.write_text('new')
+
+        assert draft == draft_of(tmp_path, os.getpid())
 
 
 def full_disk(self, content, path):

@@ -178,7 +178,9 @@ def test_a_stream_without_a_momentum_is_shown_as_such():
 
 def test_hooks_of_any_kind_describe_themselves():
     lines = stream_lines(dict(task=0.), WarmupHook(iters=50),
-                         SimpleNamespace(describe=lambda runner: 'my own'))
+                         # A method of that name is anybody's.
+                         SimpleNamespace(describe=lambda: 'not a row'),
+                         SimpleNamespace(summary_row=lambda runner: 'my own'))
 
     assert lines[-2:] == ['distillation losses x min(iteration / 50, 1), '
                           'counted from 0', 'my own']
@@ -234,6 +236,30 @@ def test_the_effective_batch_counts_everything():
     assert rows['learning rate'] == '0.1'
 
 
+@pytest.mark.parametrize('batch, shown', [
+    ([2, 4], '1 process x 2 / 4 images = 2 / 4 per update'),
+    ((), '1 process x ? images = ? per update')])
+def test_a_sampler_whose_batches_have_no_one_size(batch, shown):
+    """mmdet's MultiDataAspectRatioBatchSampler: one for each dataset."""
+    runner = batch_runner(batch)
+
+    assert dict(batch_rows(runner))['batch'].startswith(shown)
+    assert batch_warning(runner) is None
+
+
+def test_a_summary_that_fails_is_one_warning(tmp_path):
+    class Failing(Hook):
+
+        def summary_row(self, runner):
+            raise KeyError('mine')
+
+    _, log = train(resnet(), tmp_path, custom_hooks=[Failing()])
+
+    assert ("WARNING - The summary of this run could not be made (KeyError: "
+            "'mine'); training goes on.") in log
+    assert 'This run, as its config' not in log
+
+
 def test_mmengines_scaling_leaves_accumulation_out(tmp_path):
     """What the warning says of MMEngine is what MMEngine does."""
     runner, log = train(
@@ -271,7 +297,8 @@ def test_load_from_that_matches_nothing_stops(state, message, distil, teacher,
         if state or not key.startswith('head')
     })
     with pytest.raises(RuntimeError, match=(
-            f'load_from finds nothing to load: none of the .* {path}.*'
+            'load_from (finds nothing to load: none of|gives the backbone '
+            f'nothing: none of its) .* {path}.*'
             f'{message}')):
         train(deepkd(teacher) if distil else resnet(), tmp_path / 'run',
               load_from=path)
@@ -285,8 +312,8 @@ def test_a_head_of_other_classes_is_listed(teacher, tmp_path):
 
     assert row(log, 'load_from').startswith(
         f'{path}: 100 of 102 tensors (backbone 100, head 0 of 2); {shapes}')
-    assert ('WARNING - load_from leaves some tensors of the model at their '
-            f'initial weights: {path}: 100 of 102') in log
+    assert ('WARNING - load_from does not hold the whole model: '
+            f'{path}: 100 of 102') in log
 
 
 @pytest.mark.parametrize('extra', [{}, {'distill.adapter.weight': None}])

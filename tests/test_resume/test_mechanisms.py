@@ -7,7 +7,7 @@ import torch
 from mmengine.hooks import EMAHook
 
 from mmdeepkd.checkpoints import random_state, set_random_state
-from mmdeepkd.engine import amp_optim_wrapper
+from mmdeepkd.engine import loss_scaler
 
 from .runs import (
     Interrupt,
@@ -57,7 +57,7 @@ def test_also_where_the_data_never_end(tmp_path):
 @pytest.mark.parametrize('by_epoch', [True, False])
 def test_with_average_accumulation_and_loss_scale(by_epoch, tmp_path):
     # torch < 2.3 cannot scale on the CPU.
-    dtype = 'float16' if amp_optim_wrapper._SCALES_ON_CPU else 'bfloat16'
+    dtype = 'float16' if loss_scaler._SCALES_ON_CPU else 'bfloat16'
     cfg = toy_config(by_epoch, type='mmdeepkd.AmpDeepKDOptimWrapper',
                      dtype=dtype, accumulative_counts=3,
                      clip_grad=dict(max_norm=1.),

@@ -1,8 +1,11 @@
 """What keeps a resume from being exact is said once, when it begins."""
 import logging
+from unittest import mock
 
 import torch
 from mmengine.runner import IterBasedTrainLoop
+
+from mmdeepkd.engine.hooks.resume_remarks import resume_remarks
 
 from .runs import Interrupt, Interrupted, Listener, start
 from .toy_runs import toy_config
@@ -53,6 +56,40 @@ def test_persistent_workers_are_named_before_anything_is_lost(tmp_path):
     assert 'set train_dataloader.persistent_workers=False' in text
 
 
+METRICS_LOST = (
+    'ReduceOnPlateauLR misses the metrics of a validation that follows the '
+    'checkpoint; EarlyStoppingHook saves neither its best score nor for how '
+    'long it has waited, and begins anew')
+
+
+def with_memory_of_metrics(**kwargs):
+    schedule = dict(type='ReduceOnPlateauLR', monitor='score', rule='greater')
+    cfg = dict(toy_config(**kwargs), param_scheduler=[schedule, schedule])
+    cfg['custom_hooks'].append(dict(type='EarlyStoppingHook',
+                                    monitor='score', rule='greater'))
+    return cfg
+
+
+def test_what_remembers_metrics_is_named(tmp_path):
+    cfg = with_memory_of_metrics(val_interval=1)
+    said = remarks(cfg, tmp_path / 'a', Interrupt(1))
+
+    assert said == [(logging.INFO, 'If interrupted, this run will not resume '
+                     f'bit for bit: {METRICS_LOST}.')]
+    assert resume_remark(cfg, tmp_path / 'b') == METRICS_LOST
+
+
+def test_but_not_where_nothing_is_validated(tmp_path):
+    assert remarks(with_memory_of_metrics(), tmp_path, Interrupt(1)) == []
+
+
+def test_the_schedules_of_several_optimizers_are_named():
+    runner = mock.Mock(val_loop=mock.Mock(), hooks=[], param_schedulers=dict(
+        a=[], b=[mock.Mock(spec=['need_val_args'])]))
+
+    assert 'Mock misses the metrics' in resume_remarks(runner, False)[-1]
+
+
 def test_a_checkpoint_without_random_states(tmp_path):
     text = resume_remark(toy_config(), tmp_path,
                          edit=lambda meta: meta.pop('random_states'))
@@ -67,8 +104,8 @@ def test_another_number_of_processes(tmp_path):
         edit=lambda meta: meta['random_states'].update(
             ranks=meta['random_states']['ranks'] * 4))
 
-    assert text == ('the checkpoint is of 4 process(es), this run has 1, and '
-                    'its random states are not restored')
+    assert text == ('the checkpoint has the random states of 4 process(es), '
+                    'this run has 1, and they are not restored')
 
 
 def test_another_torch_and_other_gpus(tmp_path):

@@ -2,11 +2,12 @@
 from unittest import mock
 
 import torch
+from mmengine.hooks import Hook
 
 from tests.helpers.gloo import run_ranks
 
 from .digits_runs import classification_config, detection_config
-from .runs import assert_same_run, go_through_and_resume
+from .runs import Listener, assert_same_run, go_through_and_resume, start
 from .toy_runs import toy_config
 
 
@@ -19,6 +20,27 @@ def resume_on_rank(rank, folder, cfg, stop):
     return dict(
         pixels=[value[0] for value in resumed[1].values()],
         states=resumed[0]['meta']['random_states']['ranks'])
+
+
+class SavesAlone(Hook):
+    """A user's hook: only the first rank saves, between two iterations."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None,
+                         outputs=None):
+        if runner.rank == 0 and runner.iter == 3:
+            runner.save_checkpoint(runner.work_dir, 'alone.pth',
+                                   by_epoch=False)
+
+
+def first_rank_saves(rank, folder):
+    cfg = dict(toy_config(False), launcher='pytorch')
+    said = Listener()
+    with mock.patch('mmengine.runner.loops.time.sleep'):
+        _, seen = start(cfg, folder / 'a', SavesAlone())
+        cfg['load_from'] = str(folder / 'a' / 'alone.pth')
+        _, again = start(cfg, folder / 'b', said, resume=True)
+    return dict(straight=list(seen), resumed=list(again),
+                said=[text for _, text in said.records if 'bit' in text])
 
 
 def streams_of_sgd(rank, folder):
@@ -59,3 +81,14 @@ def test_bf16_with_average_and_accumulation_by_epoch(tmp_path):
 
 def test_a_detector_with_streams_of_sgd_by_epoch(tmp_path):
     check_data(run_ranks(detector, tmp_path, timeout=200))
+
+
+def test_the_first_rank_may_save_alone(tmp_path):
+    """As MMEngine's runner lets it; the other rank does not wait."""
+    first, second = run_ranks(first_rank_saves, tmp_path)
+
+    for result in (first, second):
+        assert result['straight'] == list(range(18))
+        assert result['resumed'] == list(range(4, 18))
+    # Ranks but the first log errors only, unless the test listens.
+    assert 'states of 1 process(es), this run has 2' in first['said'][0]

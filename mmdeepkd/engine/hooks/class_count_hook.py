@@ -1,16 +1,20 @@
 """Checks that datasets, student and teacher mean the same classes."""
-from typing import Any, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmdeepkd.engine.dataset_classes import (
+    Category,
     class_names,
-    labelled_names,
+    labelled_categories,
     plain_datasets,
+    thing_names,
 )
 from mmdeepkd.registry import HOOKS
+
+from ..head_classes import num_classes
+from ..unwrap import unwrap
 
 
 @HOOKS.register_module()
@@ -20,7 +24,11 @@ class ClassCountHook(Hook):
     Each of these mistakes trains without a sound: classes that the
     annotation file does not have (all boxes are dropped: mmdet's default is
     COCO's 80 classes), or has in another order (names are mixed up), a head
-    of another size, a teacher with the same number of other classes.
+    of another size, a teacher with the same number of other classes. Models
+    without a teacher are checked too.
+
+    Classes that the file lacks, and classes without annotations, are only
+    warned of, as long as the others have the right labels.
 
     Raises:
         ValueError: They disagree, or the training set has no image or no
@@ -37,48 +45,85 @@ class ClassCountHook(Hook):
                 'the training set has no image: see that its annotation file '
                 'has boxes of the classes in its metainfo, or set '
                 'filter_cfg=dict(filter_empty_gt=False).')
-        for dataset in plain_datasets(train):
-            _check_file(dataset, 'training')
-            _check_model(dataset, 'training', runner)
-            _check_annotations(dataset, runner)
+        parts = list(plain_datasets(train))
+        for part in parts:
+            categories = _check_set(part, 'training', runner)
+            if categories:
+                _check_annotations(part, categories, runner, len(parts) == 1)
         if runner.val_loop is not None:
-            for dataset in plain_datasets(runner.val_loop.dataloader.dataset):
-                _check_file(dataset, 'validation')
-                _check_model(dataset, 'validation', runner)
-        _check_teacher(train, runner)
+            for part in plain_datasets(runner.val_loop.dataloader.dataset):
+                _check_set(part, 'validation', runner)
+        _check_teacher(parts[0], runner)
 
     def before_test(self, runner: Runner) -> None:
         """Check the test set."""
-        for dataset in plain_datasets(runner.test_loop.dataloader.dataset):
-            _check_file(dataset, 'test')
-            _check_model(dataset, 'test', runner)
+        for part in plain_datasets(runner.test_loop.dataloader.dataset):
+            _check_set(part, 'test', runner)
 
 
-def _check_file(dataset: Any, role: str) -> None:
-    """Raise if a COCO file has other categories, or in another order."""
-    names, labels = class_names(dataset), labelled_names(dataset)
-    if names is None or labels is None or tuple(labels) == names:
-        return
-    missing = [name for name in names if name not in labels]
+def _check_set(dataset: Any, role: str,
+               runner: Runner) -> Optional[List[Category]]:
+    """Check one dataset; return the categories of its file that it labels."""
+    _check_names(dataset, role)
+    names, categories = class_names(dataset), labelled_categories(dataset)
+    if names is not None and categories is not None:
+        _check_labels(dataset, role, names, categories)
+        _warn_of_missing(dataset, role, names, categories, runner)
+    _check_model(dataset, role, runner)
+    return None if names is None else categories
+
+
+def _check_names(dataset: Any, role: str) -> None:
+    """Raise if the classes are a text: ('bolt') is one, ('bolt', ) is not."""
+    names = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    if isinstance(names, str):
+        raise ValueError(
+            f'the {role} set has the text {names!r} for classes in its '
+            f'metainfo: a single class needs a comma, ({names!r}, ).')
+
+
+def _check_labels(dataset: Any, role: str, names: Tuple[str, ...],
+                  categories: Sequence[Category]) -> None:
+    """Raise if boxes have a label whose name is another one's."""
+    if not categories:
+        raise ValueError(
+            f'the {role} set has {len(names)} classes in its metainfo '
+            f'({_few(names)}), of which none is a category of '
+            f'{dataset.ann_file}: name the categories of the file, in its '
+            'order, in metainfo=dict(classes=(...)).')
+    for _, name, label in categories:
+        known = 0 <= label < len(names)
+        # A name that is no class at all is one that the dataset translates.
+        if known and (names[label] == name or name not in names):
+            continue
+        other = f'that of {names[label]!r}' if known else 'that of no class'
+        raise ValueError(
+            f'the {role} set gives the boxes of {name!r} the label {label}, '
+            f'{other} in its metainfo: mmdet numbers the classes that '
+            f'{dataset.ann_file} has by its order, '
+            f'{_few([each.name for each in categories])}; write '
+            'metainfo=dict(classes=(...)) in this order, or add what is '
+            "missing to the file's categories.")
+
+
+def _warn_of_missing(dataset: Any, role: str, names: Tuple[str, ...],
+                     categories: Sequence[Category], runner: Runner) -> None:
+    labels = {each.label for each in categories}
+    missing = [name for i, name in enumerate(names) if i not in labels]
     if missing:
-        raise ValueError(
-            f'the {role} set has {len(names)} classes in its metainfo, of '
+        runner.logger.warning(
+            f'The {role} set has {len(names)} classes in its metainfo, of '
             f'which {len(missing)} are no category of {dataset.ann_file} '
-            f'(first: {missing[0]!r}): name the categories of the file, in '
-            'its order, in metainfo=dict(classes=(...)).')
-    if set(labels) == set(names):
-        raise ValueError(
-            f'the {role} set has the classes {_few(names)} in its metainfo, '
-            f'and {dataset.ann_file} the categories {_few(tuple(labels))}, by '
-            'whose order mmdet numbers them: write '
-            'metainfo=dict(classes=(...)) in the order of the file.')
+            f'({_few(missing)}).')
 
 
 def _check_model(dataset: Any, role: str, runner: Runner) -> None:
-    names, class_map = class_names(dataset), _class_map(runner)
-    if names is None or class_map is None:
+    names, class_map = thing_names(dataset), _class_map(runner)
+    if names is None:
         return
-    if len(names) != class_map.num_classes:
+    if class_map is None:
+        _check_head(names, role, num_classes(unwrap(runner.model)), runner)
+    elif len(names) != class_map.num_classes:
         raise ValueError(
             f'the {role} set has {len(names)} classes ({_few(names)}), the '
             f'student {class_map.num_classes}: the number is set in three '
@@ -87,30 +132,45 @@ def _check_model(dataset: Any, role: str, runner: Runner) -> None:
             'metainfo=dict(classes=(...)) of the datasets; make them agree.')
 
 
-def _check_annotations(dataset: Any, runner: Runner) -> None:
-    """Find the classes that a COCO file has no annotation of."""
-    names, images = class_names(dataset), getattr(dataset, 'cat_img_map', None)
-    labels = labelled_names(dataset)
-    if names is None or images is None or labels is None:
+def _check_head(names: Tuple[str, ...], role: str, head: Optional[int],
+                runner: Runner) -> None:
+    """Compare a model without a teacher, such as the teacher-to-be."""
+    if head is None or head == len(names):
         return
-    empty = [name for name, number in zip(labels, dataset.cat_ids)
-             if not images.get(number)]
-    if len(empty) == len(labels):
+    said = (f'the {role} set has {len(names)} classes ({_few(names)}), the '
+            f"model's head {head}: set its num_classes and "
+            'metainfo=dict(classes=(...)) of the datasets to the same')
+    if head < len(names):
+        raise ValueError(f'{said}.')
+    # More outputs than classes train, if to no purpose.
+    runner.logger.warning(f'{said[0].upper()}{said[1:]}.')
+
+
+def _check_annotations(dataset: Any, categories: Sequence[Category],
+                       runner: Runner, alone: bool) -> None:
+    """Find the categories that a COCO file has no annotation of.
+
+    A part of the training set may be of images without objects.
+    """
+    images = getattr(dataset, 'cat_img_map', None)
+    if images is None:
+        return
+    empty = [each.name for each in categories if not images.get(each.id)]
+    if len(empty) == len(categories) and alone:
         raise ValueError(
-            f'the training set has no annotation of its {len(names)} classes '
-            f'({_few(names)}) in {dataset.ann_file}: give the file that has '
+            f'the training set has no annotation of its {len(empty)} classes '
+            f'({_few(empty)}) in {dataset.ann_file}: give the file that has '
             'them.')
     if empty:
         runner.logger.warning(
             f'The training set has no annotation of {len(empty)} of its '
-            f'{len(names)} classes ({_few(tuple(empty))}) in '
+            f'{len(categories)} classes ({_few(empty)}) in '
             f'{dataset.ann_file}.')
 
 
-def _check_teacher(train: Any, runner: Runner) -> None:
+def _check_teacher(dataset: Any, runner: Runner) -> None:
     """Compare the names of the training set with the teacher's."""
-    class_map = _class_map(runner)
-    names = class_names(next(plain_datasets(train)))
+    names, class_map = thing_names(dataset), _class_map(runner)
     known = None if class_map is None else class_map.teacher_names
     if names is None or known is None or known == names:
         return
@@ -135,11 +195,10 @@ def _check_teacher(train: Any, runner: Runner) -> None:
 
 def _class_map(runner: Runner) -> Any:
     """Return the distiller's class map; plain models have none."""
-    model = runner.model
-    if is_model_wrapper(model):
-        model = model.module
-    return getattr(model, 'class_map', None)
+    class_map = getattr(unwrap(runner.model), 'class_map', None)
+    # Another model may mean something else by the name.
+    return class_map if hasattr(class_map, 'teacher_names') else None
 
 
-def _few(names: Tuple[str, ...]) -> str:
+def _few(names: Sequence[str]) -> str:
     return ', '.join(map(repr, names[:4])) + (', ...' if names[4:] else '')

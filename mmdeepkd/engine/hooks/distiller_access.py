@@ -1,12 +1,13 @@
 """How hooks reach the distiller of a run."""
 from typing import Any
 
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+
+from ..unwrap import unwrap
 
 
 def get_distiller(runner: Runner, asked_by: str) -> Any:
-    """Return the distiller of a run, unwrapped from DDP.
+    """Return the distiller of a run, without wrappers.
 
     Args:
         runner: The runner.
@@ -15,9 +16,7 @@ def get_distiller(runner: Runner, asked_by: str) -> Any:
     Raises:
         TypeError: The model is no distiller.
     """
-    model = runner.model
-    if is_model_wrapper(model):
-        model = model.module
+    model = unwrap(runner.model)
     if not hasattr(model, 'losses') or not hasattr(model, 'num_logits'):
         raise TypeError(
             f'{asked_by} needs a distiller such as '

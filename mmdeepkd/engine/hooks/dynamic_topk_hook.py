@@ -94,7 +94,7 @@ class DynamicTopKHook(Hook):
         if not self.by_epoch:
             self._set(runner, runner.iter, runner.max_iters)
 
-    def describe(self, runner: Runner) -> str:
+    def summary_row(self, runner: Runner) -> str:
         """Return the schedule of this run, in numbers.
 
         Args:

@@ -2,7 +2,6 @@
 from typing import Any, Dict, List, Optional
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
@@ -10,6 +9,7 @@ from mmdeepkd.registry import HOOKS
 
 from ..finite import ADVICE, bad_losses, from_all_ranks, measure, sentence
 from ..optimizers import PLAIN
+from ..unwrap import unwrap
 
 
 @HOOKS.register_module()
@@ -18,8 +18,16 @@ class FiniteLossHook(Hook):
 
     ``DeepKDOptimWrapper`` looks before it steps, and then this hook does
     nothing. MMEngine's wrappers do not: the hook stops every rank after the
-    step, before the weights are averaged or saved. ``DistillRunner``
-    registers it; ``default_hooks=dict(finite_loss=None)`` leaves it out.
+    step, before the weights are averaged or saved. What is checked are the
+    values that are losses to MMEngine: those with 'loss' in their name.
+
+    It looks in every iteration, of an accumulated update too, which takes
+    one synchronisation of host and device each. It also stops a float16 run
+    under MMEngine's ``AmpOptimWrapper`` at a loss that is inf, whose step the
+    ``GradScaler`` would have left out, at a lower scale, without a word;
+    ``AmpDeepKDOptimWrapper`` with ``nonfinite='skip'`` leaves it out and
+    counts. ``DistillRunner`` registers the hook;
+    ``default_hooks=dict(finite_loss=None)`` leaves it out.
 
     Raises:
         FloatingPointError: A loss is not finite on any rank.
@@ -62,9 +70,7 @@ class FiniteLossHook(Hook):
 
 def _found(runner: Runner, losses: Dict[str, Tensor]) -> List[str]:
     """Name the losses; the total, 'loss', only where no part is at fault."""
-    model = runner.model
-    if is_model_wrapper(model):
-        model = model.module
+    model = unwrap(runner.model)
     stream_of = getattr(model, 'stream_of', lambda name: PLAIN)
     iteration = runner.iter + 1
     texts = [

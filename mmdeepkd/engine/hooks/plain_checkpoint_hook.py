@@ -1,12 +1,14 @@
 """Checkpoints that open without this package."""
+import inspect
 from typing import Any, Dict
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmdeepkd.checkpoints import decode_state, encode_state
 from mmdeepkd.registry import HOOKS
+
+from ..unwrap import unwrap
 
 
 @HOOKS.register_module()
@@ -24,9 +26,7 @@ class PlainCheckpointHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Tell the distiller that its checkpoints are taken care of."""
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrap(runner.model)
         if hasattr(model, 'plain_checkpoints'):
             model.plain_checkpoints = True
 
@@ -38,13 +38,18 @@ class PlainCheckpointHook(Hook):
             runner: The runner.
             checkpoint: The checkpoint about to be saved; changed in place.
         """
+        if 'param_schedulers' in checkpoint:
+            checkpoint['param_schedulers'] = _without_functions(
+                checkpoint['param_schedulers'])
         encoded, unknown = encode_state(checkpoint)
         checkpoint.update(encoded)
         if unknown:
             runner.logger.warning(
                 'the checkpoint holds objects that are not plain data, added '
-                'by another hook or the config; torch.load refuses them by '
-                f'default: {"; ".join(unknown)}.')
+                f'by another hook or the config ({"; ".join(unknown)}): '
+                'torch.load refuses the file by default, and this run cannot '
+                'resume from it, but for plain sets; save numbers, strings, '
+                'lists, dicts or tensors instead.')
 
     def after_load_checkpoint(self, runner: Runner,
                               checkpoint: Dict[str, Any]) -> None:
@@ -55,3 +60,20 @@ class PlainCheckpointHook(Hook):
             checkpoint: The loaded checkpoint; changed in place.
         """
         checkpoint.update(decode_state(checkpoint))
+
+
+def _without_functions(schedulers: Any) -> Any:
+    """Return the states of schedulers without their functions and methods.
+
+    OneCycleLR saves which of its methods anneals; a run that resumes has
+    chosen its own by the config, and loading leaves it what is not given.
+
+    Args:
+        schedulers: A list of states, or such lists by optimizer.
+    """
+    if isinstance(schedulers, dict):
+        return {k: _without_functions(v) for k, v in schedulers.items()}
+    return [{
+        key: value
+        for key, value in state.items() if not inspect.isroutine(value)
+    } for state in schedulers]

@@ -5,12 +5,13 @@ from typing import Any, Dict, List, Optional
 import torch
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import Runner
 
 from mmdeepkd.checkpoints import random_state, set_random_state
 from mmdeepkd.registry import HOOKS
 
 from ..loops import ResumableIterLoop
+from .resume_remarks import resume_remarks
 
 # Where a checkpoint's meta has what this hook saves.
 _KEY = 'random_states'
@@ -26,10 +27,12 @@ class RandomStateHook(Hook):
     its first new batch. Validation draws nothing from them, so that training
     does not depend on how often it is validated.
 
-    What cannot be exact is said once, at the start of training.
-    ``DistillRunner`` registers the hook, calls its ``collect_states`` and
-    ``after_resume``, and takes the :class:`ResumableIterLoop` that calls
-    ``after_skipped_data``.
+    What cannot be exact is said once, at the start of training. The
+    validation after an epoch comes after its checkpoint: if the run is killed
+    between the two, the resumed one leaves it out and trains on.
+    ``DistillRunner`` registers the hook, calls its ``after_resume``, and
+    takes the :class:`ResumableIterLoop` that calls ``after_skipped_data`` and
+    the :class:`SafeCheckpointHook` that calls ``collect_states``.
     """
 
     # The first to act: what other hooks draw in a resumed epoch they have
@@ -50,15 +53,23 @@ class RandomStateHook(Hook):
     def collect_states(self, runner: Runner, meta: Dict[str, Any]) -> None:
         """Add the states of all ranks to what a checkpoint says of itself.
 
-        Unlike ``before_save_checkpoint`` it is called on every rank.
+        To be called on every rank, unlike ``before_save_checkpoint``.
 
         Args:
             runner: The runner.
             meta: The checkpoint's meta; changed in place.
         """
-        own = self._before_val or random_state()
-        meta[_KEY] = dict(
-            ranks=all_gather_object(own), torch_version=str(torch.__version__))
+        meta[_KEY] = _described(all_gather_object(self._state()))
+
+    def before_save_checkpoint(self, runner: Runner,
+                               checkpoint: Dict[str, Any]) -> None:
+        """Add this rank's state if nobody collected those of all.
+
+        Args:
+            runner: The runner.
+            checkpoint: The checkpoint about to be saved; changed in place.
+        """
+        checkpoint['meta'].setdefault(_KEY, _described([self._state()]))
 
     def after_load_checkpoint(self, runner: Runner,
                               checkpoint: Dict[str, Any]) -> None:
@@ -81,8 +92,9 @@ class RandomStateHook(Hook):
         ranks = self._loaded['ranks']
         if len(ranks) != get_world_size():
             self._remarks.append(
-                f'the checkpoint is of {len(ranks)} process(es), this run has '
-                f'{get_world_size()}, and its random states are not restored')
+                f'the checkpoint has the random states of {len(ranks)} '
+                f'process(es), this run has {get_world_size()}, and they are '
+                'not restored')
             self._loaded = None
             return
         if self._loaded['torch_version'] != torch.__version__:
@@ -97,7 +109,7 @@ class RandomStateHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Say once what cannot be exact."""
-        remarks = self._remarks + _loop_remarks(runner, self._resumed)
+        remarks = self._remarks + resume_remarks(runner, self._resumed)
         if not remarks:
             return
         if self._resumed:
@@ -126,6 +138,9 @@ class RandomStateHook(Hook):
             set_random_state(self._before_val)
             self._before_val = None
 
+    def _state(self) -> Dict[str, Any]:
+        return self._before_val or random_state()
+
     def _restore(self) -> None:
         """Once, and only of a checkpoint that is resumed from."""
         if self._resumed and self._loaded is not None:
@@ -133,30 +148,5 @@ class RandomStateHook(Hook):
         self._loaded = None
 
 
-def _loop_remarks(runner: Runner, resumed: bool) -> List[str]:
-    """Say what in the loop and its data keeps a resume from being exact."""
-    loop = runner.train_loop
-    remarks = []
-    if isinstance(loop, EpochBasedTrainLoop):
-        if getattr(loop.dataloader, 'persistent_workers', False):
-            remarks.append(
-                'persistent workers carry their random augmentation from '
-                'epoch to epoch, where nothing can save it (set '
-                'train_dataloader.persistent_workers=False)')
-        skipped = loop.iter - loop.epoch * len(loop.dataloader)
-        if resumed and skipped:
-            remarks.append(
-                f'the checkpoint was saved {skipped} iterations into epoch '
-                f'{loop.epoch + 1}, which begins anew (save by epoch, or '
-                'train by iteration)')
-    elif not isinstance(loop, ResumableIterLoop):
-        remarks.append(
-            f'{type(loop).__name__} is a loop of your own, in which the '
-            'random states are restored before the old data are skipped')
-    counts = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
-    if resumed and loop.iter % counts:
-        remarks.append(
-            f'the checkpoint was saved {loop.iter % counts} iterations into '
-            f'an accumulation of {counts}, whose gradients are lost (save '
-            f'at a multiple of {counts} iterations)')
-    return remarks
+def _described(states: List[Dict[str, Any]]) -> Dict[str, Any]:
+    return dict(ranks=states, torch_version=str(torch.__version__))

@@ -1,12 +1,15 @@
 """Runs are resumed completely, or not at all."""
-import re
+from pathlib import PurePath
 from typing import Any, Dict, List
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from mmdeepkd.checkpoints import compare_tensors, few, strip_wrapper
 from mmdeepkd.registry import HOOKS
+
+from ..files import noted_name
+from ..unwrap import unwrap
 
 # What resuming restores, and without which it would begin anew.
 _TRAINING = dict(
@@ -41,45 +44,43 @@ class ResumeCheckHook(Hook):
         """
         if not runner._resume:
             return
+        source = str(runner._load_from)
         missing = [name for key, name in _TRAINING.items()
                    if key not in checkpoint]
         if runner.param_schedulers is None and 'the schedules' in missing:
             missing.remove('the schedules')
         if missing:
             raise RuntimeError(
-                f'{runner._load_from} cannot be resumed from, it holds '
-                f'weights but not {", ".join(missing)} (as best_*.pth and '
-                'exported files do): resume from an epoch_*.pth or '
-                'iter_*.pth, or start from these weights with load_from=... '
-                'and resume=False.')
-        differences = _differences(runner.model, checkpoint['state_dict'])
+                f'{source} cannot be resumed from, it holds weights but not '
+                f'{", ".join(missing)} {_cause(checkpoint, source)}, or start '
+                'from these weights with load_from=... and resume=False.')
+        differences = _differences(runner, source, checkpoint['state_dict'])
         if differences:
             raise RuntimeError(
-                f'{runner._load_from} cannot be resumed from, it is of '
-                f'another model: {"; ".join(differences)}; resume with the '
-                'config it was trained with, or start from what fits with '
-                'load_from=... and resume=False.')
+                f'{source} cannot be resumed from, it is of another model: '
+                f'{"; ".join(differences)}; resume with the config it was '
+                'trained with, or start from what fits with load_from=... '
+                'and resume=False.')
 
 
-def _differences(model: Any, weights: Dict[str, Any]) -> List[str]:
+def _cause(checkpoint: Dict[str, Any], source: str) -> str:
+    """Say why a file is no complete state, and what else can be done."""
+    if noted_name(checkpoint) != PurePath(source).name:
+        return ('(as best_*.pth and exported files do): resume from an '
+                'epoch_*.pth or iter_*.pth')
+    return ('(the run saved it with save_optimizer=False or '
+            'save_param_scheduler=False of CheckpointHook): to begin these '
+            'anew, set default_hooks=dict(resume_check=None)')
+
+
+def _differences(runner: Runner, source: str, weights: Any) -> List[str]:
     """Say where weights are not those of the model."""
-    if is_model_wrapper(model):
-        model = model.module
-    # As MMEngine's Runner loads them.
-    found = {re.sub(r'^module\.', '', k): v for k, v in weights.items()}
-    expected = model.state_dict()
-    # Counters that files of old versions do not have.
-    missing = [k for k in expected
-               if k not in found and not k.endswith('num_batches_tracked')]
-    surplus = [k for k in found if k not in expected]
-    shapes = [
-        f'{k} {tuple(v.shape)} instead of {tuple(expected[k].shape)}'
-        for k, v in found.items()
-        if k in expected and v.shape != expected[k].shape
-    ]
+    report = compare_tensors('resume', source, strip_wrapper(weights),
+                             unwrap(runner.model).state_dict())
     return [
-        f'{len(names)} tensor(s) {what} (such as {names[0]})'
-        for names, what in ((shapes, 'have another shape'),
-                            (missing, 'are missing'),
-                            (surplus, 'are not in it')) if names
+        few(names, what)
+        for names, what in ((report.mismatched, 'of another shape'),
+                            (report.missing, 'missing'), (report.unexpected,
+                                                          'not in it'))
+        if names
     ]

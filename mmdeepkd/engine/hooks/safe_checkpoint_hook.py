@@ -18,7 +18,9 @@ class SafeCheckpointHook(CheckpointHook):
     ``save_best``, before it writes the new one, and writes
     ``last_checkpoint`` in place. This one saves first, then lets
     ``last_checkpoint`` name the new file, and deletes last. All arguments are
-    those of MMEngine's hook.
+    those of MMEngine's hook. Before a checkpoint that can be resumed from it
+    calls, on every rank, ``collect_states(runner, meta)`` of the hooks that
+    have it.
 
     ``DistillRunner`` uses it for ``CheckpointHook`` and writes every file
     under a temporary name first; with another runner only the order is safe.
@@ -52,6 +54,9 @@ class SafeCheckpointHook(CheckpointHook):
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
                                    meta: Dict[str, Any]) -> None:
+        # Here, where every rank comes by; what is saved, rank 0 saves alone.
+        meta = dict(meta)
+        runner.call_hook('collect_states', meta=meta)
         # In MMEngine's method the deletion comes first, and is part of what
         # makes the list of kept checkpoints that the file itself holds.
         self._keep(runner, step)

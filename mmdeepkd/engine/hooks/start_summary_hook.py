@@ -3,7 +3,6 @@ from typing import Any, Dict, List
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.hooks import RemovableHandle
 
@@ -24,7 +23,9 @@ from ..summary import (
     optimization_rows,
     package_rows,
     stream_rows,
+    student_of,
 )
+from ..unwrap import unwrap
 
 
 @HOOKS.register_module()
@@ -34,11 +35,14 @@ class StartSummaryHook(Hook):
     Versions, student and teacher, how many tensors of each part every file
     gave them, losses, streams with their momenta, schedules, and the batch
     and learning rate; with a warning where the batch is not the recipe's and
-    ``auto_scale_lr`` is off. ``DistillRunner`` registers it.
+    ``auto_scale_lr`` is off. ``DistillRunner`` registers it. Other hooks have
+    a row of their own if they define ``summary_row(runner) -> str``. A
+    summary that cannot be made is a warning.
 
     A file that was to initialise the model (``load_from``, or an
     ``init_cfg`` of type Pretrained) and matches none of its tensors, or none
-    of its backbone's, stops the run: MMEngine only warns.
+    of a backbone that no other file has initialised, stops the run: MMEngine
+    only warns.
     """
 
     # After the hooks that check the run, and after EMAHook's copy.
@@ -56,9 +60,8 @@ class StartSummaryHook(Hook):
         """
         self._end_watch()
         self.reports = []
-        model = _model(runner)
         self._watches = watch_pretrained(
-            getattr(model, 'student', model), self.reports.append)
+            student_of(unwrap(runner.model)), self.reports)
 
     def after_load_checkpoint(self, runner: Runner,
                               checkpoint: Dict[str, Any]) -> None:
@@ -69,24 +72,26 @@ class StartSummaryHook(Hook):
             checkpoint: The loaded checkpoint.
 
         Raises:
-            RuntimeError: None matches, and the run is not a resumed one.
+            RuntimeError: None matches, or none of a backbone that nothing
+                else has initialised, and the run is not a resumed one.
         """
         self._end_watch()
         state = strip_wrapper(checkpoint.get('state_dict', checkpoint))
-        own = _model(runner).state_dict()
+        own = unwrap(runner.model).state_dict()
         # MMEngine has no public name for the two.
         resumed, file = runner._resume, runner._load_from
         report = compare_tensors(
             'resume' if resumed else 'load_from',
             str(file or 'the latest checkpoint'), state, own)
+        if not resumed:
+            require_match(report, state, own, self.reports)
+            if report.matched < report.total:
+                runner.logger.warning(
+                    'load_from does not hold the whole model: '
+                    f'{report.describe()}. The rest keeps the weights it had, '
+                    'save for what a module resizes while loading (position '
+                    'embeddings).')
         self.reports.append(report)
-        if resumed:
-            return
-        require_match(report, state, own)
-        if report.matched < report.total:
-            runner.logger.warning(
-                f'load_from leaves some tensors of the model at their initial '
-                f'weights: {report.describe()}.')
 
     def before_train(self, runner: Runner) -> None:
         """Print the block.
@@ -97,7 +102,17 @@ class StartSummaryHook(Hook):
         self._end_watch()
         if not is_main_process():
             return
-        model = _model(runner)
+        try:
+            self._print(runner)
+        # The rows ask models, samplers, hooks and optimizers of any kind. What
+        # one of them lacks must not end the run.
+        except Exception as error:
+            runner.logger.warning(
+                'The summary of this run could not be made '
+                f'({type(error).__name__}: {error}); training goes on.')
+
+    def _print(self, runner: Runner) -> None:
+        model = unwrap(runner.model)
         reports = [*getattr(model, 'load_reports', []), *self.reports]
         rows = [
             *package_rows(),
@@ -116,8 +131,3 @@ class StartSummaryHook(Hook):
         for watch in self._watches:
             watch.remove()
         self._watches = []
-
-
-def _model(runner: Runner) -> Any:
-    model = runner.model
-    return model.module if is_model_wrapper(model) else model

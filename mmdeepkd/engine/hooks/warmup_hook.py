@@ -47,7 +47,7 @@ class WarmupHook(Hook):
         self.epochs = epochs
         self.iters = iters
 
-    def describe(self, runner: Runner) -> str:
+    def summary_row(self, runner: Runner) -> str:
         """Return the warm-up, in numbers.
 
         Args:

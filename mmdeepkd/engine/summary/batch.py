@@ -4,6 +4,7 @@ from typing import Any, List, Optional
 from mmengine.runner import Runner
 
 from .layout import Row, number
+from .optimization import wrappers
 
 
 def batch_rows(runner: Runner) -> List[Row]:
@@ -13,9 +14,10 @@ def batch_rows(runner: Runner) -> List[Row]:
         runner: The runner, with optimizer and train loop built.
     """
     accumulated = _accumulated(runner)
-    effective = _effective(runner)
+    effective = ' / '.join(map(str, _effective(runner))) or '?'
+    sizes = ' / '.join(map(str, _batch_sizes(runner))) or '?'
     processes = 'process' if runner.world_size == 1 else 'processes'
-    parts = f'{runner.world_size} {processes} x {_batch_size(runner)} images'
+    parts = f'{runner.world_size} {processes} x {sizes} images'
     if accumulated > 1:
         parts += f' x {accumulated} accumulated'
     recipe = _recipe(runner)
@@ -42,8 +44,11 @@ def batch_warning(runner: Runner) -> Optional[str]:
     Args:
         runner: The runner, with optimizer and train loop built.
     """
-    recipe, effective = _recipe(runner), _effective(runner)
-    accumulated = _accumulated(runner)
+    recipe, batches = _recipe(runner), _effective(runner)
+    if len(batches) != 1:
+        # Unknown, or no learning rate fits all.
+        return None
+    effective, accumulated = batches[0], _accumulated(runner)
     expected = recipe
     if expected and _scaled(runner):
         expected = effective // accumulated
@@ -66,20 +71,28 @@ def batch_warning(runner: Runner) -> Optional[str]:
             f'{help_text}, or change the batch.')
 
 
-def _effective(runner: Runner) -> int:
-    return runner.world_size * _batch_size(runner) * _accumulated(runner)
+def _effective(runner: Runner) -> List[int]:
+    factor = runner.world_size * _accumulated(runner)
+    return [factor * size for size in _batch_sizes(runner)]
 
 
-def _batch_size(runner: Runner) -> int:
+def _batch_sizes(runner: Runner) -> List[int]:
+    """Return the sizes that batches have; none if that is not known.
+
+    mmdet's MultiDataAspectRatioBatchSampler has one for each dataset, and
+    makes every batch of one of them.
+    """
     loader = runner.train_dataloader
     # A loader with a batch sampler has no batch size of its own.
-    size = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', 1)
-    return int(size)
+    size = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', ())
+    sizes = size if isinstance(size, (list, tuple)) else [size]
+    return list(dict.fromkeys(sizes))
 
 
 def _accumulated(runner: Runner) -> int:
     # MMEngine has no public name for it.
-    return int(getattr(runner.optim_wrapper, '_accumulative_counts', 1))
+    return max(int(getattr(wrapper, '_accumulative_counts', 1))
+               for wrapper in wrappers(runner).values())
 
 
 def _recipe(runner: Runner) -> Optional[int]:
@@ -91,4 +104,7 @@ def _scaled(runner: Runner) -> bool:
 
 
 def _groups(runner: Runner) -> List[Any]:
-    return list(runner.optim_wrapper.param_groups)
+    return [
+        group for wrapper in wrappers(runner).values()
+        for group in wrapper.param_groups
+    ]

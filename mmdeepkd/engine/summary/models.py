@@ -42,16 +42,23 @@ def model_rows(model: Any, config: Any,
         config: Its config, for the distiller's further options.
         reports: One for everything that was loaded.
     """
-    teacher = getattr(model, 'teacher', None)
-    student = getattr(model, 'student', model)
-    rows = [('student', _describe(student))]
-    if isinstance(teacher, nn.Module):
-        rows.append(('teacher', _describe(teacher)))
+    rows = [('student', _describe(student_of(model)))]
+    if student_of(model) is not model:
+        rows.append(('teacher', _describe(model.teacher)))
         rows.append(('distiller', f'{type(model).__name__}{_options(config)}'))
     weights = [(f'  {report.what}', report.describe()) for report in reports]
     if all(label == '  teacher' for label, _ in weights):
         weights.append(('  student', 'its random initialisation, no file'))
     return [*rows, ('weights', ''), *weights]
+
+
+def student_of(model: Any) -> nn.Module:
+    """Return the student of a distiller, or another model itself.
+
+    Args:
+        model: It; others may have a ``student`` and mean something else.
+    """
+    return model.student if hasattr(model, 'load_reports') else model
 
 
 def _options(config: Any) -> str:

@@ -1,7 +1,8 @@
 """The optimizer, its wrapper and the length of the run."""
-from typing import Any, List
+from typing import Any, Dict, List
 
 from mmengine.hooks import EMAHook
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from .layout import Row, number
@@ -13,17 +14,31 @@ def optimization_rows(runner: Runner) -> List[Row]:
     Args:
         runner: The runner, with optimizer and train loop built.
     """
-    wrapper = runner.optim_wrapper
-    optimizer = getattr(wrapper, 'optimizer', None)
-    rows = [('optimizer', type(wrapper).__name__ if optimizer is None else
+    rows = []
+    for name, wrapper in wrappers(runner).items():
+        optimizer = wrapper.optimizer
+        rows += [
+            (f'optimizer {name}'.rstrip(),
              f'{type(optimizer).__name__} in {type(wrapper).__name__}: '
-             f'{_settings(wrapper, optimizer)}')]
-    rows.append(('precision', _precision(wrapper)))
+             f'{_settings(wrapper, optimizer)}'),
+            ('precision', _precision(wrapper)),
+        ]
     for hook in runner.hooks:
         if isinstance(hook, EMAHook):
             rows.append(('EMA', _average(hook.ema_model)))
     rows.append(('length', _length(runner)))
     return rows
+
+
+def wrappers(runner: Runner) -> Dict[str, Any]:
+    """Return the optimizer wrappers by name; a single one has none.
+
+    Args:
+        runner: The runner, with its optimizer built.
+    """
+    wrapper = runner.optim_wrapper
+    return dict(wrapper.items()) if isinstance(
+        wrapper, OptimWrapperDict) else {'': wrapper}
 
 
 def _settings(wrapper: Any, optimizer: Any) -> str:

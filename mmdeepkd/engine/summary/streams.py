@@ -17,7 +17,8 @@ def stream_rows(runner: Runner, model: Any) -> List[Row]:
         runner: The runner, with its optimizer built.
         model: A distiller, or a model to train without one.
     """
-    losses = list(getattr(model, 'losses', []))
+    # Only a distiller names its losses; `losses` of other models is anything.
+    losses = list(model.losses) if hasattr(model, 'loss_names') else []
     table = _table(getattr(runner.optim_wrapper, 'optimizer', None),
                    _names_by_stream(model, losses))
     count = len({row[2] for row in table} - {'-'})
@@ -27,9 +28,9 @@ def stream_rows(runner: Runner, model: Any) -> List[Row]:
         ('', f'{count} backward{"s" if count > 1 else ""} per iteration'),
     ]
     for hook in runner.hooks:
-        describe = getattr(hook, 'describe', None)
-        if describe is not None:
-            rows.append((type(hook).__name__, describe(runner)))
+        summary_row = getattr(hook, 'summary_row', None)
+        if summary_row is not None:
+            rows.append((type(hook).__name__, summary_row(runner)))
     return rows
 
 
