@@ -3,17 +3,10 @@
 Importing this room makes MMEngine read files, of every scheme that it knows,
 through :func:`read_checkpoint`, by its public loader registry.
 """
-from .admitted import UnsafeCheckpointError
 from .encoding import decode_state, encode_state
 from .generators import random_state, set_random_state
-from .load_report import (
-    LoadReport,
-    compare_tensors,
-    few,
-    require_match,
-    strip_wrapper,
-    watch_pretrained,
-)
+from .load_check import require_match, watch_pretrained
+from .load_report import LoadReport, compare_tensors, few, strip_wrapper
 from .loader import (
     load_from_ceph,
     load_from_http,
@@ -24,6 +17,8 @@ from .loader import (
     load_from_torchvision,
 )
 from .reading import read_checkpoint
+from .tensors import tensors_of
+from .unsafe import UnsafeCheckpointError
 
 __all__ = [
     'LoadReport', 'UnsafeCheckpointError', 'compare_tensors',
@@ -31,5 +26,5 @@ __all__ = [
     'load_from_http', 'load_from_local', 'load_from_mmcls',
     'load_from_openmmlab', 'load_from_pavi', 'load_from_torchvision',
     'random_state', 'read_checkpoint', 'require_match', 'set_random_state',
-    'strip_wrapper', 'watch_pretrained'
+    'strip_wrapper', 'tensors_of', 'watch_pretrained'
 ]

@@ -5,22 +5,32 @@ a pickle names more than it needs, a stand-in here does just what it needs.
 """
 import builtins
 import collections
-import pickle
+import ntpath
+import posixpath
 from typing import Any, Dict, Tuple
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
+from .arrays import (
+    array_from_bytes,
+    empty_array,
+    plain_dtype,
+    set_array_state,
+    set_dtype_state,
+)
+from .rebuilding import (
+    PLAIN_TENSOR,
+    REBUILDERS,
+    rebuild_with_attributes,
+    set_attributes,
+    set_tensor_state,
+)
+from .unsafe import UnsafeCheckpointError
+
 _HISTORY_METHODS = ('min', 'max', 'mean', 'current', 'statistics')
 _HISTORY_FIELDS = ('max_length', '_log_history', '_count_history')
-
-# Numbers and strings; an object array could hold anything.
-_ARRAY_KINDS = 'biufcSU'
-
-
-class UnsafeCheckpointError(pickle.UnpicklingError):
-    """A checkpoint asks for something that is neither data nor harmless."""
 
 
 def _history_method(owner: Any, name: str) -> str:
@@ -39,17 +49,18 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode('latin1')
 
 
-def _dtype(code: str, *_: Any) -> 'np.dtype[Any]':
-    """Stand in for ``numpy.dtype``; returns a copy, as states are set."""
-    dtype = np.dtype(code, copy=True)
-    if dtype.kind not in _ARRAY_KINDS:
-        raise UnsafeCheckpointError(f'it asks for the numpy dtype {code!r}')
-    return dtype
+def _empty_dict(*_: Any) -> Dict[Any, Any]:
+    """Stand in for ``defaultdict``, whose factory is a function."""
+    return {}
 
 
-def _array(*_: Any) -> 'np.ndarray[Any, Any]':
-    """Stand in for numpy's ``_reconstruct``: the state sets all the rest."""
-    return np.empty(0)
+def _posix_path(*parts: str) -> str:
+    """Stand in for ``pathlib.Path``: a str, on the other system too."""
+    return posixpath.join(*parts) if parts else '.'
+
+
+def _windows_path(*parts: str) -> str:
+    return ntpath.join(*parts) if parts else '.'
 
 
 _ADMITTED: Dict[Tuple[str, str], Any] = {
@@ -57,36 +68,52 @@ _ADMITTED: Dict[Tuple[str, str], Any] = {
     ('mmengine.logging.history_buffer', 'HistoryBuffer'): HistoryBuffer,
     ('collections', 'Counter'): collections.Counter,
     ('collections', 'OrderedDict'): collections.OrderedDict,
+    ('collections', 'defaultdict'): _empty_dict,
     ('collections', 'deque'): collections.deque,
-    ('numpy', 'dtype'): _dtype,
+    ('numpy', 'dtype'): plain_dtype,
     # Only ever an argument of _reconstruct.
     ('numpy', 'ndarray'): None,
     ('torch', 'Size'): torch.Size,
+    ('torch', 'Tensor'): PLAIN_TENSOR,
     ('torch', 'device'): torch.device,
+    ('torch._tensor', '_rebuild_from_type_v2'): rebuild_with_attributes,
     ('torch.nn.parameter', 'Parameter'): torch.nn.Parameter,
     ('torch.serialization', '_get_layout'): torch.serialization._get_layout,
+    # A str that compares as a version.
+    ('torch.torch_version', 'TorchVersion'): str,
     ('_codecs', 'encode'): _encode,
 }
+for _name in _HISTORY_METHODS:
+    # Protocol 4 names them so, instead of calling getattr.
+    _ADMITTED['mmengine.logging.history_buffer',
+              f'HistoryBuffer.{_name}'] = _name
 # numpy.core in numpy 1, numpy._core in numpy 2.
-for _core in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-    _ADMITTED[_core, '_reconstruct'] = _array
-    _ADMITTED[_core, 'scalar'] = np.float64(0).__reduce__()[0]
+for _core in ('numpy.core', 'numpy._core'):
+    _ADMITTED[f'{_core}.multiarray', '_reconstruct'] = empty_array
+    _ADMITTED[f'{_core}.multiarray', 'scalar'] = np.float64(0).__reduce__()[0]
+    _ADMITTED[f'{_core}.numeric', '_frombuffer'] = array_from_bytes
 for _name in ('set', 'frozenset', 'bytearray', 'bytes', 'complex', 'range',
-              'slice'):
+              'slice', 'list', 'dict', 'int', 'float', 'str', 'bool', 'tuple'):
     _ADMITTED['builtins', _name] = getattr(builtins, _name)
 # As which a range is pickled for Python 2.
 _ADMITTED['builtins', 'xrange'] = range
-for _name in ('_rebuild_tensor', '_rebuild_tensor_v2', '_rebuild_tensor_v3',
-              '_rebuild_parameter', '_rebuild_parameter_with_state',
-              '_rebuild_sparse_tensor', '_rebuild_qtensor'):
+for _name in ('pathlib', 'pathlib._local'):
+    for _kind in ('PosixPath', 'PurePosixPath'):
+        _ADMITTED[_name, _kind] = _posix_path
+    for _kind in ('WindowsPath', 'PureWindowsPath'):
+        _ADMITTED[_name, _kind] = _windows_path
+for _name, _rebuild in REBUILDERS.items():
     if hasattr(torch._utils, _name):
-        _ADMITTED['torch._utils', _name] = getattr(torch._utils, _name)
+        _ADMITTED['torch._utils', _name] = _rebuild
 
 _STORAGE_MODULES = {
     'torch': torch,
     'torch.cuda': torch.cuda,
     'torch.storage': torch.storage
 }
+# Not storages, which take a pointer: a file only names them.
+_CALLABLE = {id(each) for each in _ADMITTED.values() if callable(each)}
+_CREATABLE = (HistoryBuffer, torch.nn.Parameter, str)
 
 
 def admitted_global(module: str, name: str) -> Any:
@@ -110,6 +137,27 @@ def admitted_global(module: str, name: str) -> Any:
     raise UnsafeCheckpointError(f'it asks for {module}.{name}')
 
 
+def require_callable(function: Any) -> None:
+    """Raise UnsafeCheckpointError unless a pickle may call what it named.
+
+    Args:
+        function: Something that the file named, or any other value of it.
+    """
+    if id(function) not in _CALLABLE:
+        raise UnsafeCheckpointError(f'it calls {_name_of(function)}')
+
+
+def require_creatable(kind: Any) -> None:
+    """Raise UnsafeCheckpointError unless a pickle may create an instance.
+
+    Args:
+        kind: Something that the file named, or any other value of it.
+    """
+    if all(kind is not each for each in _CREATABLE):
+        raise UnsafeCheckpointError(
+            f'it creates an instance of {_name_of(kind)}')
+
+
 def set_state(target: Any, state: Any) -> None:
     """Give an unpickled object its state.
 
@@ -126,15 +174,18 @@ def set_state(target: Any, state: Any) -> None:
         # that all histories share.
         target.__setstate__({name: state[name] for name in _HISTORY_FIELDS})
     elif isinstance(target, np.dtype):
-        if state[2:5] != (None, None, None):
-            raise UnsafeCheckpointError('it asks for a numpy record dtype')
-        target.__setstate__(state)
-    elif isinstance(target, (np.ndarray, torch.Tensor)):
-        target.__setstate__(state)
-    elif isinstance(target, (collections.OrderedDict, collections.Counter)) \
-            and isinstance(state, dict):
-        target.__dict__.update(state)
+        set_dtype_state(target, state)
+    elif isinstance(target, np.ndarray):
+        set_array_state(target, state)
+    elif isinstance(target, torch.Tensor):
+        set_tensor_state(target, state)
+    elif isinstance(target, (collections.OrderedDict, collections.Counter)):
+        set_attributes(target, state)
     else:
-        kind = target if isinstance(target, type) else type(target)
-        raise UnsafeCheckpointError(
-            f'it sets attributes of {kind.__module__}.{kind.__name__}')
+        raise UnsafeCheckpointError(f'it sets attributes of '
+                                    f'{_name_of(target)}')
+
+
+def _name_of(target: Any) -> str:
+    kind = target if isinstance(target, type) else type(target)
+    return f'{kind.__module__}.{kind.__name__}'

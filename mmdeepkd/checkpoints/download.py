@@ -1,7 +1,10 @@
 """Checkpoints from the web, kept where torch.hub keeps them."""
+import hashlib
 import http.client
 import io
+import logging
 import os
+import re
 import socket
 import sys
 import urllib.error
@@ -20,6 +23,9 @@ from .reading import read_checkpoint
 # urllib raises some errors as its own and passes others on.
 _NO_DOWNLOAD = (urllib.error.URLError, http.client.HTTPException,
                 ConnectionError, TimeoutError, socket.timeout)
+# The hash of the content that torch.hub wants in a name, such as
+# resnet50-0676ba61.pth. It has a letter: a date has none.
+_HASHED = re.compile(r'-(?=[0-9]*[a-f])[0-9a-f]{8,}\.')
 
 
 def read_url(url: str, map_location: Any = None) -> Any:
@@ -27,7 +33,10 @@ def read_url(url: str, map_location: Any = None) -> Any:
 
     The file is kept where ``torch.hub`` and MMEngine look for it. There it
     gets its name only when it is whole, and was read; what is refused is not
-    kept. The first process of each machine downloads, the others wait.
+    kept. A name that does not end in the hash of the content, as OpenMMLab's
+    and torchvision's do, gets a hash of the URL, so that two files that are
+    called ``best.pth`` are not taken for each other. The first process of
+    each machine downloads, the others wait.
 
     Args:
         url: URL that begins with ``http://`` or ``https://``.
@@ -43,7 +52,7 @@ def read_url(url: str, map_location: Any = None) -> Any:
     """
     folder = Path(torch.hub.get_dir()) / 'checkpoints'
     folder.mkdir(parents=True, exist_ok=True)
-    cached = folder / os.path.basename(urlparse(url).path)
+    cached = _cached(url, folder)
     first = int(os.environ.get('LOCAL_RANK', get_rank())) == 0
     try:
         if first:
@@ -52,6 +61,22 @@ def read_url(url: str, map_location: Any = None) -> Any:
         # After a failure too: the others would wait for ever.
         barrier()
     return _read(url, cached, map_location)
+
+
+def _cached(url: str, folder: Path) -> Path:
+    """Return where a URL's file is or will be kept."""
+    plain = folder / os.path.basename(urlparse(url).path)
+    if _HASHED.search(plain.name):
+        return plain
+    digest = hashlib.sha256(url.encode()).hexdigest()[:8]
+    own = plain.with_name(f'{plain.stem}-of-{digest}{plain.suffix}')
+    if own.is_file() or not plain.is_file():
+        return own
+    print_log(
+        f'{plain} is taken for {url}, by its name alone: another program put '
+        'it there. If it may be from elsewhere, delete it.', 'current',
+        logging.WARNING)
+    return plain
 
 
 def _read(url: str, cached: Path, map_location: Any) -> Any:

@@ -10,13 +10,17 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
+from .arrays import ARRAY_KINDS, array_from_bytes, plain_dtype
+from .unsafe import UnsafeCheckpointError
+
 # Marks an encoded object; its value names the class.
 _MARK = '__mmdeepkd__'
 _PLAIN = (type(None), bool, int, float, str, torch.Size, torch.dtype)
 # Data as well, but torch 2.1 refuses them.
 _HALF_PLAIN = (bytes, complex, torch.device)
-# Numbers and strings: arrays that are nothing but their bytes.
-_ARRAY_KINDS = 'biufcSU'
+# What the decoders raise on fields that no encoder wrote.
+_NOT_DECODED = (ArithmeticError, AssertionError, AttributeError, LookupError,
+                RuntimeError, TypeError, ValueError, UnsafeCheckpointError)
 
 
 def encode_state(value: Any) -> Tuple[Any, List[str]]:
@@ -42,11 +46,15 @@ def decode_state(value: Any) -> Any:
 
     Returns:
         The same with MMEngine's objects restored.
+
+    Raises:
+        UnsafeCheckpointError: What is marked as one of them is none. Files
+            that ``torch.load`` calls safe may hold it.
     """
     if isinstance(value, dict):
         decoded = {k: decode_state(v) for k, v in value.items()}
         if _MARK in decoded:
-            return _DECODERS[decoded.pop(_MARK)](decoded)
+            return _decode(decoded.pop(_MARK), decoded)
         return _rebuild(value, decoded)
     if type(value) in (list, tuple):
         return type(value)(decode_state(v) for v in value)
@@ -70,7 +78,7 @@ def _encode(value: Any, place: str, unknown: List[str]) -> Any:
     if isinstance(value, np.generic) and type(value.item()) in (
             *_PLAIN, *_HALF_PLAIN):
         return _encode(value.item(), place, unknown)
-    if type(value) is np.ndarray and value.dtype.kind in _ARRAY_KINDS:
+    if type(value) is np.ndarray and value.dtype.kind in ARRAY_KINDS:
         return {_MARK: 'ndarray', **_encode_array(value)}
     if isinstance(value, dict):
         # A Counter (MultiStepLR's milestones) too: as a dict it serves the
@@ -123,6 +131,22 @@ def _decode_device(fields: Dict[str, Any]) -> torch.device:
     return torch.device(fields['name'])
 
 
+def _decode(mark: Any, fields: Dict[str, Any]) -> Any:
+    if not isinstance(mark, str) or mark not in _DECODERS:
+        raise UnsafeCheckpointError(
+            f'the checkpoint marks something as {mark!r}, which this version '
+            'of mmdeepkd does not know: update mmdeepkd, or give a checkpoint '
+            'that it wrote.')
+    try:
+        return _DECODERS[mark](fields)
+    except _NOT_DECODED as error:
+        detail = str(error) or type(error).__name__
+        raise UnsafeCheckpointError(
+            f'the checkpoint is damaged, or not what mmdeepkd wrote: what it '
+            f'marks as {mark} is none ({detail}); give another '
+            'checkpoint.') from error
+
+
 def _encode_array(array: np.ndarray) -> Dict[str, Any]:
     # As bytes: torch has not every dtype of numpy, on every version.
     return {
@@ -133,8 +157,8 @@ def _encode_array(array: np.ndarray) -> Dict[str, Any]:
 
 
 def _decode_array(fields: Dict[str, Any]) -> np.ndarray:
-    return np.ndarray(fields['shape'], fields['dtype'],
-                      bytearray(_decode_bytes(fields)))
+    return array_from_bytes(
+        _decode_bytes(fields), plain_dtype(fields['dtype']), fields['shape'])
 
 
 def _decode_history(fields: Dict[str, Any]) -> HistoryBuffer:

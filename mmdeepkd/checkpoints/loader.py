@@ -15,6 +15,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from .download import read_url
 from .reading import read_checkpoint
+from .tensors import tensors_of
 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
@@ -91,7 +92,7 @@ def load_from_mmcls(filename: str, map_location: Any = None) -> Any:
     loaded = read_url(
         _lookup(filename, mmengine_loaders.get_mmcls_models()), map_location)
     start = 'backbone.'
-    state = loaded.get('state_dict', loaded)
+    state = tensors_of(loaded, filename)
     return dict(state_dict=OrderedDict(
         (key[len(start):], value) for key, value in state.items()
         if key.startswith(start)))

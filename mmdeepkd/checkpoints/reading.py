@@ -1,28 +1,37 @@
 """Reading a checkpoint: safely, or with a sentence that says why not."""
+import functools
 import io
 import logging
+import os
 import pickle
 import struct
+import tarfile
 from pathlib import Path
 from typing import Any, Optional, Union
 
 import torch
 from mmengine.logging import print_log
 
-from .admitted import UnsafeCheckpointError
 from .damage import ZIP_START, describe_damage
 from .trusted import VARIABLE, how_to_trust, is_trusted
 from .unpickler import RESTRICTED_PICKLE
+from .unsafe import UnsafeCheckpointError
 
 _File = Union[Path, io.BytesIO]
 
 # What torch's and pickle's readers raise on bytes that are no checkpoint.
 _DAMAGE = (ArithmeticError, AssertionError, AttributeError, EOFError,
-           LookupError, MemoryError, RuntimeError, TypeError, ValueError,
+           LookupError, RuntimeError, TypeError, ValueError,
            pickle.UnpicklingError, struct.error)
 
 # What torch says of a tensor whose device this machine does not have.
 _NO_DEVICE = 'Attempting to deserialize object on'
+_TORCHSCRIPT = ('is a TorchScript archive, not a checkpoint: save a '
+                'state_dict instead')
+# What it says of a tensor that is larger than the memory.
+_NO_MEMORY = "can't allocate memory"
+# With it torch.load refuses to use any unpickler but its own.
+_FORCED = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 
 
 def read_checkpoint(file: Union[str, Path, io.BytesIO],
@@ -47,31 +56,32 @@ def read_checkpoint(file: Union[str, Path, io.BytesIO],
         IsADirectoryError: It is a folder.
         UnsafeCheckpointError: The file asks for any other class or function;
             the message names it, and nothing of it has been run.
+        MemoryError: It is larger than the memory.
         RuntimeError: It is no checkpoint, or damaged, or for a device that is
-            not there.
+            not there; or torch is told to use its own unpickler alone.
     """
     if not isinstance(file, io.BytesIO):
         file = Path(file)
         _check_path(file)
         name = name or str(file)
     name = name or 'the given buffer'
+    if os.environ.get(_FORCED, '').lower() in ('1', 'y', 'yes', 'true'):
+        raise RuntimeError(
+            f'{name} was not read: the environment variable {_FORCED} forbids '
+            'mmdeepkd its own reader, which runs no code of a file either; '
+            'unset it.')
     try:
-        torchscript = _is_torchscript(file)
-        value = None if torchscript else torch.load(
-            file,
-            map_location=map_location,
-            weights_only=False,
-            pickle_module=RESTRICTED_PICKLE)
+        return _read(file, map_location, name)
     except UnsafeCheckpointError as error:
         return _read_if_trusted(file, map_location, name, error)
     except torch.cuda.OutOfMemoryError:
         raise
-    except _DAMAGE as error:
+    except (MemoryError, *_DAMAGE) as error:
+        if isinstance(error, MemoryError) or _NO_MEMORY in str(error):
+            raise MemoryError(
+                f'{name} needs more memory than there is, or is damaged: '
+                'free some, or try it on a larger machine.') from error
         raise RuntimeError(_diagnosis(file, name, error)) from error
-    if torchscript:
-        raise RuntimeError(f'{name} is a TorchScript archive, not a '
-                           'checkpoint: save a state_dict instead.')
-    return value
 
 
 def _check_path(path: Path) -> None:
@@ -87,24 +97,59 @@ def _check_path(path: Path) -> None:
             f'at {Path.cwd()} if it is relative.')
 
 
-def _is_torchscript(file: _File) -> bool:
-    """Return whether torch.load would run the file as TorchScript."""
+def _read(file: _File, map_location: Any, name: str) -> Any:
+    """Read a file, or raise whatever torch or the unpickler does."""
+    sizes = {}
+    reader = _zip_reader(file)
+    if reader is not None:
+        if 'constants.pkl' in reader.get_all_records():
+            # Which torch.load would run.
+            raise RuntimeError(_TORCHSCRIPT)
+        sizes['record_size'] = functools.lru_cache(maxsize=None)(
+            lambda record: len(reader.get_record(record)))
+    elif _is_tar(file):
+        raise pickle.UnpicklingError('it is a tar archive, as torch 0.1 wrote')
+    # Torch >= 2.12 leaves the indices of sparse tensors unchecked otherwise.
+    with torch.sparse.check_sparse_tensor_invariants():
+        return torch.load(
+            file,
+            map_location=map_location,
+            weights_only=False,
+            pickle_module=RESTRICTED_PICKLE,
+            **sizes)
+
+
+def _zip_reader(file: _File) -> Any:
+    """Return torch's own reader of a zip archive, or None for another file.
+
+    The zipfile module may see other records in a file that was made to
+    deceive it.
+    """
     if isinstance(file, io.BytesIO):
         start = file.getvalue()[file.tell():][:len(ZIP_START)]
     else:
         with open(file, 'rb') as stream:
             start = stream.read(len(ZIP_START))
     if start != ZIP_START:
-        return False
-    # By torch's own reader: the zipfile module may see other records in a
-    # file that was made to deceive it.
+        return None
     if not isinstance(file, io.BytesIO):
-        return 'constants.pkl' in torch._C.PyTorchFileReader(
-            str(file)).get_all_records()
+        return torch._C.PyTorchFileReader(str(file))
     position = file.tell()
-    records = torch._C.PyTorchFileReader(file).get_all_records()
+    reader = torch._C.PyTorchFileReader(file)
     file.seek(position)
-    return 'constants.pkl' in records
+    return reader
+
+
+def _is_tar(file: _File) -> bool:
+    """Return whether torch.load would take apart a tar archive."""
+    if isinstance(file, io.BytesIO):
+        # It does so with files on disk only.
+        return False
+    try:
+        tarfile.open(file, 'r:').close()
+    except tarfile.TarError:
+        return False
+    return True
 
 
 def _read_if_trusted(file: _File, map_location: Any, name: str,
@@ -129,6 +174,8 @@ def _read_if_trusted(file: _File, map_location: Any, name: str,
 def _diagnosis(file: _File, name: str, error: Exception) -> str:
     """Say what is wrong with a file that was not read."""
     detail = str(error) or type(error).__name__
+    if detail == _TORCHSCRIPT:
+        return f'{name} {_TORCHSCRIPT}.'
     if detail.startswith(_NO_DEVICE):
         return (f'{name} holds tensors of a device that this machine does '
                 "not have: load it with map_location='cpu'.")

@@ -5,13 +5,14 @@ file that is exchanged later is not trusted any more.
 """
 import hashlib
 import os
+from typing import List
 
 VARIABLE = 'MMDEEPKD_TRUSTED_FILES'
 
 
 def how_to_trust(content: bytes) -> str:
-    """Say how to vouch for a file; see :func:`is_trusted`."""
-    return f'{VARIABLE}={_digest(content)}'
+    """Say how to vouch for a file, too; see :func:`is_trusted`."""
+    return f'{VARIABLE}={",".join([*_listed(), _digest(content)])}'
 
 
 def is_trusted(content: bytes) -> bool:
@@ -23,8 +24,12 @@ def is_trusted(content: bytes) -> bool:
     Args:
         content: The whole file.
     """
-    listed = os.environ.get(VARIABLE, '').split(',')
-    return _digest(content) in [entry.strip().lower() for entry in listed]
+    return _digest(content) in _listed()
+
+
+def _listed() -> List[str]:
+    entries = os.environ.get(VARIABLE, '').split(',')
+    return [entry.strip().lower() for entry in entries if entry.strip()]
 
 
 def _digest(content: bytes) -> str:

@@ -1,14 +1,19 @@
 """The teacher: frozen, in eval mode, strictly loaded, never saved."""
 from collections import OrderedDict
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Tuple
 
 import torch
 from mmengine.config import ConfigDict
 from mmengine.runner.checkpoint import CheckpointLoader
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
-from mmdeepkd.checkpoints import LoadReport, compare_tensors, few
+from mmdeepkd.checkpoints import (
+    LoadReport,
+    compare_tensors,
+    few,
+    tensors_of,
+)
 
 from .class_map import read_class_names
 
@@ -73,9 +78,9 @@ def build_teacher(
 def load_strictly(module: nn.Module, checkpoint: str) -> LoadReport:
     """Load a checkpoint whose tensors must be exactly the module's.
 
-    The tensors are those of the entry ``state_dict`` or ``model`` (the DeiT
-    repository's), or the file's own. The names of the classes, if the file
-    has them, become the module's attribute ``class_names``, else it is None.
+    The tensors are those that :func:`tensors_of` finds. The names of the
+    classes, if the file has them, become the module's attribute
+    ``class_names``, else it is None.
 
     Args:
         module: The module; changed in place.
@@ -87,18 +92,17 @@ def load_strictly(module: nn.Module, checkpoint: str) -> LoadReport:
     Raises:
         FileNotFoundError: The file is not there.
         RuntimeError: A tensor is missing, unexpected, of another shape or
-            not finite.
+            not finite, or the file holds none.
     """
     loaded = _read(checkpoint)
+    state = tensors_of(loaded, f'the teacher checkpoint {checkpoint}')
     module.class_names = read_class_names(loaded)
-    state = loaded.get('state_dict', loaded)
-    if isinstance(loaded.get('model'), dict):
-        state = loaded['model']
     consume_prefix_in_state_dict_if_present(state, 'module.')
     _load_all(module, state, checkpoint)
     own = module.state_dict()
     broken = [key for key, value in own.items()
-              if value.is_floating_point() and not value.isfinite().all()]
+              if torch.is_tensor(value) and value.is_floating_point()
+              and not value.isfinite().all()]
     if broken:
         raise RuntimeError(
             f'the teacher checkpoint {checkpoint} holds inf or NaN in '
@@ -108,34 +112,29 @@ def load_strictly(module: nn.Module, checkpoint: str) -> LoadReport:
     return compare_tensors('teacher', checkpoint, own, own)
 
 
-def _read(checkpoint: str) -> Dict[str, Any]:
+def _read(checkpoint: str) -> Any:
     try:
-        loaded = CheckpointLoader.load_checkpoint(
+        return CheckpointLoader.load_checkpoint(
             checkpoint, map_location='cpu')
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f'the teacher checkpoint {checkpoint} is not there: train the '
             'teacher first, or set model.teacher_checkpoint to its path or '
             'URL.') from error
-    if not isinstance(loaded, dict):
-        raise RuntimeError(
-            f'the teacher checkpoint {checkpoint} holds a '
-            f'{type(loaded).__name__}, not a dict of tensors.')
-    return loaded
 
 
-def _load_all(module: nn.Module, state: Dict[str, Tensor],
+def _load_all(module: nn.Module, state: Dict[str, Any],
               checkpoint: str) -> None:
     """Load tensors that must be exactly the module's."""
     own = module.state_dict()
     wrong = [
-        f'{key} is {tuple(state[key].shape)} in the file and '
-        f'{tuple(own[key].shape)} in the teacher' for key in own
-        if key in state and state[key].shape != own[key].shape
+        f'{key} is {_shape(state[key])} in the file and {_shape(own[key])} '
+        'in the teacher' for key in own
+        if key in state and _shape(state[key]) != _shape(own[key])
     ]
     fitting = OrderedDict(
         (key, value) for key, value in state.items()
-        if key not in own or value.shape == own[key].shape)
+        if key not in own or _shape(value) == _shape(own[key]))
     # The versions of its modules, which decide how a module reads it.
     fitting._metadata = getattr(state, '_metadata', None)
     keys = module.load_state_dict(fitting, strict=False)
@@ -153,3 +152,8 @@ def _load_all(module: nn.Module, state: Dict[str, Tensor],
             f'{few(keys.unexpected_keys, "unexpected")}; '
             f'{few(wrong, "of another shape")}. Give the checkpoint that was '
             'trained with the teacher config.')
+
+
+def _shape(value: Any) -> Tuple[int, ...]:
+    # What a module keeps beside tensors (get_extra_state) has none.
+    return tuple(getattr(value, 'shape', ()))

@@ -5,6 +5,7 @@ import json
 import pickle
 import random
 import re
+import tarfile
 import zipfile
 from collections import Counter
 
@@ -120,7 +121,7 @@ def test_flipped_bytes_are_an_error_that_says_so_or_harmless(legacy):
         damaged[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
         try:
             read_checkpoint(io.BytesIO(bytes(damaged)))
-        except (RuntimeError, UnsafeCheckpointError) as error:
+        except (MemoryError, RuntimeError, UnsafeCheckpointError) as error:
             assert re.search('damaged|is cut off|was not loaded', str(error))
             refused += 1
 
@@ -130,6 +131,14 @@ def test_flipped_bytes_are_an_error_that_says_so_or_harmless(legacy):
 @pytest.mark.parametrize('write', [save_torchscript, save_hidden_torchscript])
 def test_a_torchscript_archive_is_named(tmp_path, write):
     refuse(write(tmp_path / 'x.pt'), 'is a TorchScript archive, not a check')
+
+
+def test_a_tar_archive_is_not_taken_apart(tmp_path):
+    with tarfile.open(tmp_path / 'x.pth', 'w') as archive:
+        archive.add(save(tmp_path / 'storages', 1), 'storages')
+
+    with pytest.raises(RuntimeError, match='x.pth .*it is a tar archive, as'):
+        read_checkpoint(tmp_path / 'x.pth')
 
 
 def test_a_missing_file_is_named(tmp_path, monkeypatch):
@@ -150,43 +159,6 @@ def test_a_work_dir_is_no_checkpoint(tmp_path):
     save(tmp_path / 'epoch_1.pth', 1)
     with pytest.raises(IsADirectoryError, match='such as epoch_1.pth'):
         CheckpointLoader.load_checkpoint(str(tmp_path))
-
-
-def cuda_file(path):
-    """A tensor as torch saves it from a GPU, written without one."""
-    save(path, torch.ones(1))
-    with zipfile.ZipFile(path) as archive:
-        name = next(n for n in archive.namelist() if n.endswith('data.pkl'))
-        pickled = archive.read(name)
-    cpu, cuda = (b'X' + len(device).to_bytes(4, 'little') + device
-                 for device in (b'cpu', b'cuda:7'))
-    assert cpu in pickled
-    writer = torch._C.PyTorchFileWriter(str(path))
-    pickled = pickled.replace(cpu, cuda)
-    writer.write_record('data.pkl', pickled, len(pickled))
-    writer.write_record('data/0', bytes(4), 4)
-    writer.write_end_of_file()
-    return path
-
-
-def test_a_file_of_a_device_that_is_not_there(tmp_path):
-    path = cuda_file(tmp_path / 'x.pth')
-
-    assert read_checkpoint(path).device.type == 'cpu'
-    with pytest.raises(RuntimeError, match=(
-            f'{path} holds tensors of a device that this machine does not '
-            "have: load it with map_location='cpu'")):
-        CheckpointLoader.load_checkpoint(str(path))
-
-
-def test_a_full_gpu_is_not_called_a_damaged_file(tmp_path):
-
-    def fill(storage, location):
-        raise torch.cuda.OutOfMemoryError('CUDA out of memory.')
-
-    path = save(tmp_path / 'x.pth', torch.ones(1))
-    with pytest.raises(torch.cuda.OutOfMemoryError, match='^CUDA out of mem'):
-        read_checkpoint(path, map_location=fill)
 
 
 def test_a_pickle_of_ones_own_is_no_checkpoint(tmp_path):

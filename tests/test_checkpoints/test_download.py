@@ -1,4 +1,5 @@
 """Downloads: once, whole or not at all, and said when they fail."""
+import logging
 import zipfile
 
 import pytest
@@ -19,16 +20,16 @@ def content(tmp_path):
 
 @pytest.fixture
 def url(site, content):
-    site['/a/x-20200130.pth'] = content
-    return site.url + '/a/x-20200130.pth'
+    site['/a/x-0123abcd.pth'] = content
+    return site.url + '/a/x-0123abcd.pth'
 
 
 def test_a_file_is_downloaded_once(site, cache, url):
     for _ in range(2):
         assert read_url(url)['x'].sum() == 999 * 998 // 2
 
-    assert site.asked == ['/a/x-20200130.pth']
-    assert [path.name for path in cache.iterdir()] == ['x-20200130.pth']
+    assert site.asked == ['/a/x-0123abcd.pth']
+    assert [path.name for path in cache.iterdir()] == ['x-0123abcd.pth']
 
 
 def test_torch_hub_finds_what_we_downloaded_and_we_what_it_did(
@@ -37,10 +38,39 @@ def test_torch_hub_finds_what_we_downloaded_and_we_what_it_did(
     load_state_dict_from_url(url, progress=False)
     assert len(site.asked) == 1
 
-    (cache / 'x-20200130.pth').unlink()
+    (cache / 'x-0123abcd.pth').unlink()
     load_state_dict_from_url(url, progress=False)
     read_url(url)
     assert len(site.asked) == 2
+
+
+@pytest.mark.parametrize('name', ['best.pth', 'x-20200130.pth', 'x'])
+def test_two_files_of_the_same_name_are_two(site, cache, tmp_path, name):
+    urls = [f'{site.url}/{folder}/{name}' for folder in 'ab']
+    for number, folder in enumerate('ab'):
+        site[f'/{folder}/{name}'] = save(tmp_path / 'y', number).read_bytes()
+
+    assert [read_url(url) for url in urls * 2] == [0, 1, 0, 1]
+    assert len(site.asked) == len(list(cache.iterdir())) == 2
+
+
+def test_a_file_that_torch_hub_left_is_taken_by_its_name_and_said(
+        site, cache, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmdeepkd.checkpoints.download.print_log',
+                        lambda *args: said.append(args))
+    site['/a/best.pth'] = save(tmp_path / 'y', 0).read_bytes()
+    cache.mkdir(parents=True)
+    save(cache / 'best.pth', 1)
+
+    assert read_url(site.url + '/a/best.pth') == 1
+    assert said[0][0] == (
+        f'{cache}/best.pth is taken for {site.url}/a/best.pth, by its name '
+        'alone: another program put it there. If it may be from elsewhere, '
+        'delete it.')
+    assert said[0][2] == logging.WARNING
+    (cache / 'best.pth').unlink()
+    assert read_url(site.url + '/a/best.pth') == 0
 
 
 @pytest.mark.parametrize('legacy', [False, True])
@@ -64,7 +94,7 @@ def test_a_page_that_is_not_there(site, cache):
     with pytest.raises(ConnectionError, match=(
             rf'^{url} could not be downloaded: the server answered 404 \(Not '
             'Found\\); check the URL and the network, or download the file '
-            f'elsewhere and put it at {cache}/none.pth.$')):
+            f'elsewhere and put it at {cache}/none-of-[0-9a-f]{{8}}.pth.$')):
         CheckpointLoader.load_checkpoint(url)
     assert list(cache.iterdir()) == []
 
@@ -105,7 +135,7 @@ def test_the_first_process_of_each_machine_downloads(
                         lambda: rank)
     monkeypatch.setattr(
         'mmdeepkd.checkpoints.download.barrier',
-        lambda: there.append((cache / 'x-20200130.pth').exists()))
+        lambda: there.append((cache / 'x-0123abcd.pth').exists()))
     monkeypatch.delenv('LOCAL_RANK', raising=False)
     if local_rank is not None:
         monkeypatch.setenv('LOCAL_RANK', local_rank)

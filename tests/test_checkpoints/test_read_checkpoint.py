@@ -1,6 +1,7 @@
 """read_checkpoint opens what MMEngine and torch write."""
 import io
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
+from pathlib import PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pytest
@@ -77,6 +78,47 @@ def test_arrays_come_back(tmp_path, array, legacy):
     assert value.dtype.kind == array.dtype.kind
     assert value.shape == array.shape
     assert value.tolist() == array.tolist()
+
+
+@pytest.mark.parametrize('protocol', [2, 3, 4, 5])
+def test_every_protocol_is_read(tmp_path, protocol):
+    saved = dict(a=np.float32([[1, 2], [3, 4]]).T, n=np.int64(3), s={1},
+                 t=torch.ones(2), h=HistoryBuffer([1.], [1]), b=b'x')
+    torch.save(saved, tmp_path / 'x.pth', pickle_protocol=protocol)
+    loaded = read_checkpoint(tmp_path / 'x.pth')
+    loaded['a'][0, 0] = 1
+
+    assert loaded['a'].tolist() == [[1, 3], [2, 4]]
+    assert (loaded['n'], loaded['s'], loaded['b']) == (3, {1}, b'x')
+    assert loaded['h'].mean() == 1 and torch.equal(loaded['t'], saved['t'])
+
+
+@LEGACY
+@pytest.mark.parametrize('value, plain', [
+    (torch.__version__, str(torch.__version__)),
+    (defaultdict(list, a=[1]), dict(a=[1])),
+    (PurePosixPath('/a/b.pth'), '/a/b.pth'), (PurePosixPath(), '.'),
+    (PureWindowsPath('c:/a/b.pth'), 'c:\\a\\b.pth'),
+], ids=repr)
+def test_what_has_a_plain_form_comes_back_in_it(tmp_path, value, plain,
+                                                legacy):
+    loaded = read_checkpoint(save(tmp_path / 'x.pth', [value], legacy))
+
+    assert loaded == [plain] and type(loaded[0]) is type(plain)
+
+
+@LEGACY
+@pytest.mark.parametrize('tensor', [
+    torch.ones(3), torch.nn.Parameter(torch.ones(3))
+], ids=lambda tensor: type(tensor).__name__)
+def test_attributes_of_a_tensor_come_back(tmp_path, tensor, legacy):
+    # As nn.Buffer has them.
+    tensor = tensor.clone() if type(tensor) is torch.Tensor else tensor
+    tensor.persistent, tensor._is_buffer = True, [1]
+    value = read_checkpoint(save(tmp_path / 'x.pth', tensor, legacy))
+
+    assert type(value) is type(tensor) and torch.equal(value, tensor)
+    assert value.persistent is True and value._is_buffer == [1]
 
 
 @LEGACY

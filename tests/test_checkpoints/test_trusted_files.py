@@ -43,6 +43,17 @@ def test_a_refusal_says_how_to_vouch_for_the_file(path, marker, monkeypatch):
     assert marker.exists()
 
 
+@pytest.mark.parametrize('before', ['AA', ' aa , bb,'])
+def test_files_that_were_vouched_for_before_stay_so(path, before,
+                                                    monkeypatch):
+    monkeypatch.setenv(NAME, before)
+    with pytest.raises(UnsafeCheckpointError) as caught:
+        read_checkpoint(path)
+    joined = ','.join(re.findall(r'\w+', before.lower()) + [digest(path)])
+
+    assert str(caught.value).endswith(f' variable {NAME}={joined}.')
+
+
 def local(path, site):
     return str(path)
 

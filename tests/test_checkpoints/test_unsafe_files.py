@@ -85,7 +85,6 @@ def test_a_function_is_named(tmp_path, protocol, function, args):
 @pytest.mark.parametrize('value, message', [
     (torch.nn.Linear(1, 1), 'torch.nn.modules.linear.Linear'),
     (argparse.Namespace(a=1), 'argparse.Namespace'),
-    (collections.defaultdict(list), 'collections.defaultdict'),
     (np.array([object()]), "the numpy dtype 'O8'"),
     (np.zeros(1, [('a', 'i4')]), "the numpy dtype 'V4'"),
     (np.datetime64('2020'), "the numpy dtype 'M8'"),
@@ -179,7 +178,8 @@ def test_a_dtype_cannot_become_a_record(tmp_path):
     state = (3, '|', None, ('a', ), dict(a=(np.dtype('i4'), 0)), 4, 1, 0)
     value = Call(np.dtype, 'S4', False, True, state=state)
 
-    refuse(save(tmp_path / 'x.pth', value), 'a numpy record dtype')
+    refuse(save(tmp_path / 'x.pth', value),
+           "it asks for another numpy dtype in the place of '|S4'")
 
 
 def test_a_hidden_torchscript_archive_deceives_zipfile_only(tmp_path):

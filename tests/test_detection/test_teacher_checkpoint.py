@@ -82,7 +82,7 @@ def test_a_teacher_file_without_tensors(tmp_path):
     path = tmp_path / 'list.pth'
     torch.save([1, 2], path)
     with pytest.raises(RuntimeError, match=(
-            f'the teacher checkpoint {path} holds a list, not a dict')):
+            f'the teacher checkpoint {path} is a list, not a dict of')):
         build(str(path))
 
 
