@@ -19,7 +19,8 @@ OPEN_IN_PLAIN_MMDET = """
 import sys
 sys.modules['mmdeepkd'] = None
 from mmdet.apis import inference_detector, init_detector
-model = init_detector('student.py', 'student.pth', device='cpu')
+model = init_detector(
+    'student_small.py', 'student_small.pth', device='cpu')
 result = inference_detector(model, 'data/digits/val/000000.png')
 labels = result.pred_instances.labels
 assert len(labels) and int(labels.max()) < 3
@@ -41,9 +42,13 @@ def walked(tmp_path_factory):
         (folder / name).symlink_to(ROOT / name)
     printed = []
     for command in commands(REHEARSAL):
-        # Fewer scenes; nothing else differs from what the page says.
+        # Fewer scenes, and more steps with them, so that the teacher learns
+        # something; nothing else differs from what the page says.
         if 'make_digits' in command:
             command += ' --num-train 24 --num-val 4'
+        elif 'teacher_small' in command:
+            command += (' --cfg-options train_dataloader.batch_size=1'
+                        ' optim_wrapper.optimizer.lr=0.02')
         result = run_command('bash', '-c', f'python() {{ "$PYTHON" "$@"; }}\n'
                              f'{command}', cwd=folder)
         output = result.stdout + result.stderr
@@ -55,10 +60,12 @@ def walked(tmp_path_factory):
 def test_the_four_steps_run_as_written(walked):
     folder, (_, trained, checked, distilled, exported) = walked
 
-    assert (folder / 'work_dirs/teacher_small/epoch_4.pth').is_file()
+    assert sorted(p.name for p in (folder / 'work_dirs').iterdir()) == [
+        'custom']
+    assert (folder / 'work_dirs/custom/teacher_small/epoch_4.pth').is_file()
     assert 'coco/bbox_mAP' in trained and 'coco/bbox_mAP' in checked
     assert 'non_target.loss_deepkd' in distilled
-    assert 'student.pth' in exported
+    assert 'student_small.pth' in exported
     # Of classes whose annotations are there, and are the models' own.
     for output in (trained, distilled):
         assert 'has no annotation of' not in output
@@ -67,7 +74,7 @@ def test_the_four_steps_run_as_written(walked):
 
 def test_the_student_knows_its_three_classes_without_mmdeepkd(walked):
     folder, _ = walked
-    saved = torch.load(folder / 'student.pth', weights_only=True)
+    saved = torch.load(folder / 'student_small.pth', weights_only=True)
 
     assert tuple(saved['meta']['dataset_meta']['classes']) == ('0', '1', '2')
     assert saved['state_dict'][
@@ -81,37 +88,86 @@ def test_the_pretrained_walk_is_the_same():
 
     assert [c.replace('_pretrained', '_small').replace('epoch_12', 'epoch_4')
             for c in commands(PRETRAINED)] == rehearsed
+    # Neither writes over what the other made.
+    assert not set(re.findall(r'\S+\.pth', REHEARSAL)) & set(
+        re.findall(r'\S+\.pth', PRETRAINED))
+
+
+def copy_templates(folder, settings=None):
+    """Copy configs/custom, with other settings in its data.py."""
+    shutil.copytree(ROOT / 'configs' / 'custom', folder)
+    data = folder / '_base_' / 'data.py'
+    head, rest = data.read_text().split('# What follows from them.\n')
+    if settings is not None:
+        names = re.findall(r'^(\w+) = ', SETTINGS, re.MULTILINE)
+        assert re.findall(r'^(\w+) = ', head, re.MULTILINE) == names
+        data.write_text(f'{settings}\n{rest}')
+    return folder
+
+
+def step(dataset, name):
+    (found, ) = [each for each in dataset.pipeline
+                 if each.type.split('.')[-1] == name]
+    return found
 
 
 @pytest.mark.parametrize('kind, epochs', [('small', 4), ('pretrained', 12)])
 def test_a_copied_folder_follows_the_settings(kind, epochs, tmp_path):
     """Every number of classes, from the one file; the teacher's too."""
-    folder = tmp_path / 'my_set'
-    shutil.copytree(ROOT / 'configs' / 'custom', folder)
-    data = folder / '_base_' / 'data.py'
-    head, rest = data.read_text().split('# What follows from them.\n')
-    names = re.findall(r'^(\w+) = ', SETTINGS, re.MULTILINE)
-    assert re.findall(r'^(\w+) = ', head, re.MULTILINE) == names
     classes = ('bolt', 'nut', 'gear', 'washer', 'pin')
-    settings = SETTINGS.replace("('bolt', 'nut', 'gear')", str(classes))
-    data.write_text(f'{settings}\n{rest}')
+    folder = copy_templates(tmp_path / 'my_set', SETTINGS.replace(
+        "('bolt', 'nut', 'gear')", str(classes)))
     cfg = Config.fromfile(folder / f'deepkd_{kind}.py')
     teacher = Config.fromfile(cfg.model.teacher)
 
     assert cfg.model.teacher == str(
         (folder / f'teacher_{kind}.py').resolve())
     assert cfg.model.teacher_checkpoint == (
-        f'work_dirs/teacher_{kind}/epoch_{epochs}.pth')
+        f'work_dirs/my_set/teacher_{kind}/epoch_{epochs}.pth')
     assert cfg.train_cfg.max_epochs == teacher.train_cfg.max_epochs == epochs
-    for loader in (cfg.train_dataloader, teacher.val_dataloader):
-        assert loader.dataset.data_root == 'data/my_set/'
-        assert loader.dataset.metainfo.classes == classes
-        assert loader.dataset.pipeline[1].get('scale', (1333, 800)) == (
-            1333, 800)
+    for each in (cfg, teacher):
+        datasets = [each[f'{name}_dataloader'].dataset
+                    for name in ('train', 'val', 'test')]
+        for dataset in datasets:
+            assert dataset.data_root == 'data/my_set/'
+            assert dataset.metainfo.classes == classes
+            assert step(dataset, 'Resize').scale == (1333, 800)
+        assert step(datasets[0], 'RandomFlip').prob == 0.5
     for model in (cfg.model.student, teacher.model):
         assert model.roi_head.bbox_head.num_classes == 5
     assert cfg.val_evaluator.ann_file == (
         'data/my_set/annotations/val.json')
+
+
+@pytest.mark.parametrize('kind', ['small', 'pretrained'])
+def test_each_folder_has_its_own_runs(kind, tmp_path):
+    """No student learns from the teacher of another set."""
+    kept, taught = set(), set()
+    for name in ('bolts', 'screws'):
+        folder = copy_templates(tmp_path / name)
+        for role in ('teacher', 'baseline', 'deepkd'):
+            cfg = Config.fromfile(folder / f'{role}_{kind}.py')
+            assert cfg.work_dir == f'work_dirs/{name}/{role}_{kind}'
+            kept.add(cfg.work_dir)
+        teacher = Config.fromfile(cfg.model.teacher)
+        path, file = cfg.model.teacher_checkpoint.rsplit('/', 1)
+        assert (path, file) == (
+            teacher.work_dir, f'epoch_{teacher.train_cfg.max_epochs}.pth')
+        taught.add(path)
+
+    assert len(kept) == 6 and len(taught) == 2
+
+
+def test_a_forgotten_comma_or_slash_is_no_fault(tmp_path):
+    settings = SETTINGS.replace("('bolt', 'nut', 'gear')", "('bolt')").replace(
+        "'data/my_set/'", "'data/my_set'")
+    cfg = Config.fromfile(
+        copy_templates(tmp_path / 'bolts', settings) / 'baseline_small.py')
+
+    assert cfg.model.roi_head.bbox_head.num_classes == 1
+    assert cfg.train_dataloader.dataset.metainfo.classes == ('bolt', )
+    assert cfg.train_dataloader.dataset.data_root == 'data/my_set'
+    assert cfg.val_evaluator.ann_file == 'data/my_set/annotations/val.json'
 
 
 def test_the_class_map_of_the_page_is_built(tmp_path):

@@ -10,7 +10,6 @@ the name and the unit being those that the evaluator prints.
 import argparse
 import os
 import sys
-from typing import Any, Dict
 
 from common import (
     add_config_arguments,
@@ -19,10 +18,10 @@ from common import (
     load_config,
 )
 from mmengine.config import Config
-from mmengine.registry import DATASETS, DefaultScope
-from mmengine.runner import Runner
-from teacher_steps.expected import read_expected, report
-from torch import nn
+from teacher_steps.classes import check_classes
+from teacher_steps.expected import read_expected
+from teacher_steps.images import score_these_images_only, take_part
+from teacher_steps.verdict import report
 
 from mmdeepkd.checkpoints import UnsafeCheckpointError
 
@@ -42,7 +41,7 @@ def parse_args() -> argparse.Namespace:
         type=int,
         help='measure this many validation images, spread evenly over the '
         'set, instead of all; a shortfall within two standard errors is then '
-        'accepted')
+        'accepted, so 100 or more')
     parser.add_argument(
         '--tolerance',
         type=float,
@@ -63,72 +62,26 @@ def leave_out_training(cfg: Config) -> None:
     cfg.resume = False
 
 
-def count_images(cfg: Config) -> int:
-    """Return the number of validation images."""
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        return len(DATASETS.build(cfg.val_dataloader.dataset))
-
-
-def take_part(cfg: Config, images: int, total: int) -> None:
-    """Take this many validation images, spread evenly over all.
-
-    The first ones would be of few classes where a set is sorted by class, as
-    ImageNet's is.
-    """
-    dataset = cfg.val_dataloader.dataset
-    if images < 1:
-        raise ValueError(f'--images must be at least 1, got {images}.')
-    wrapped = {'dataset', 'datasets', 'indices'} & set(dataset)
-    if wrapped:
-        raise ValueError(
-            f'--images cannot choose from val_dataloader.dataset, which has '
-            f'`{wrapped.pop()}` already: leave --images out.')
-    if images < total:
-        dataset.indices = [i * total // images for i in range(images)]
-
-
-def check_classes(cfg: Config, teacher: nn.Module, dataset: Any) -> None:
-    """Raise unless the teacher's classes are those of the annotations."""
-    classes = dataset.metainfo.get('classes')
-    counts = [
-        module.num_classes for module in teacher.modules()
-        if isinstance(getattr(module, 'num_classes', None), int)
-    ]
-    if classes is None or not counts:
-        return
-    mapped = cfg.model.get('teacher_class_map') is not None
-    # Of a detector's parts the RPN has one class.
-    if mapped or max(counts) != len(classes):
-        raise ValueError(
-            f'the teacher has {max(counts)} classes and the validation set '
-            f'{len(classes)}{", mapped by teacher_class_map" * mapped}, so '
-            'that its predictions cannot be scored on it: evaluate it on the '
-            'data it was trained on, with tools/test.py and its own config.')
-
-
-def score_these_images_only(runner: Runner) -> None:
-    """Let mmdet's COCO metrics ignore images that are left out.
-
-    They would count as images on which nothing was found.
-    """
-    dataset = runner.val_loop.dataloader.dataset
-    for metric in runner.val_loop.evaluator.metrics:
-        if getattr(metric, 'img_ids', ()) is None:
-            metric.img_ids = [
-                dataset.get_data_info(i)['img_id']
-                for i in range(len(dataset))
-            ]
-
-
-def measure(cfg: Config) -> Dict[str, float]:
-    """Return the metrics of the teacher on the validation images."""
+def measure(cfg: Config, args: argparse.Namespace) -> None:
+    """Measure the teacher and report."""
+    expected = read_expected(cfg)
     runner = build_runner(cfg)
     # As in training: the distiller builds it, and loads it strictly.
     runner.model = runner.model.teacher
-    check_classes(cfg, runner.model, runner.val_loop.dataloader.dataset)
-    if 'indices' in cfg.val_dataloader.dataset:
-        score_these_images_only(runner)
-    return runner.val()
+    dataset = runner.val_loop.dataloader.dataset
+    check_classes(cfg, runner.model, dataset)
+    total = images = len(dataset)
+    if args.images is not None:
+        images = min(args.images, total)
+    allowed = args.tolerance or 0.0
+    if expected is not None and args.tolerance is None:
+        allowed = expected.accepted_shortfall(images, total)
+    if images < total:
+        take_part(runner, images)
+    if images < total or 'indices' in cfg.val_dataloader.dataset:
+        score_these_images_only(runner.val_loop)
+    report(runner.val(), expected, allowed,
+           f'{images} of {total} validation images')
 
 
 def main() -> None:
@@ -143,12 +96,10 @@ def main() -> None:
     if args.work_dir is None:
         cfg.work_dir = os.path.join(cfg.work_dir, 'check_teacher')
     try:
-        expected = read_expected(cfg)
-        total = images = count_images(cfg)
-        if args.images is not None:
-            take_part(cfg, args.images, total)
-            images = min(args.images, total)
-        report(measure(cfg), expected, args.tolerance, images, total)
+        if args.images is not None and args.images < 1:
+            raise ValueError(
+                f'--images must be at least 1, got {args.images}.')
+        measure(cfg, args)
     except (ImportError, OSError, RuntimeError, TypeError, ValueError,
             UnsafeCheckpointError) as error:
         sys.exit(f'check_teacher: {error}')

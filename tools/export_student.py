@@ -14,12 +14,9 @@ from pathlib import Path
 
 import torch
 from common import add_config_arguments, load_config
-from export_steps.comparison import (
-    ComparisonError,
-    build_model,
-    compare_predictions,
-    load_samples,
-)
+from export_steps.class_names import count_classes, dataset_meta
+from export_steps.comparison import ComparisonError, compare
+from export_steps.evaluated import build_model, evaluated_student
 from export_steps.plain_config import own_types, plain_config
 from export_steps.weights import (
     load_student,
@@ -29,7 +26,7 @@ from export_steps.weights import (
 )
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmdeepkd.checkpoints import UnsafeCheckpointError
+from mmdeepkd.checkpoints import UnsafeCheckpointError, decode_state
 from mmdeepkd.engine.files import replacing
 
 _CHECKED_IMAGES = 4
@@ -46,8 +43,8 @@ def parse_args() -> argparse.Namespace:
         '--check',
         action='store_true',
         help='write nothing unless the exported student predicts the same, '
-        'bit for bit, on a few validation images (a random one if the data '
-        'are not there)')
+        'bit for bit, as tools/test.py would with CONFIG and CHECKPOINT, on '
+        'a few validation images (a random one if the data are not there)')
     parser.add_argument(
         '--raw',
         action='store_true',
@@ -80,15 +77,16 @@ def export(args: argparse.Namespace) -> str:
     loaded = CheckpointLoader.load_checkpoint(args.checkpoint, 'cpu')
     tensors = pick_tensors(loaded, args.checkpoint, args.raw)
     student = build_model(plain)
-    load_student(student, tensors, args.checkpoint)
-    meta = plain_meta(loaded, cfg, text)
+    prefix = load_student(student, tensors, args.checkpoint)
+    given = loaded.get('meta')
+    given = decode_state(given) if isinstance(given, dict) else {}
+    named, warning = dataset_meta(given, cfg, count_classes(student))
+    meta = plain_meta(given, named, text)
     state = plain_state(student)
     said = [f'{args.out}: {len(state)} tensors'
             f'{_averaged(loaded, args.raw)}, '
-            f'{len(meta.get("dataset_meta", {}).get("classes", []))} classes; '
+            f'{len(named.get("classes", []))} classes; '
             f'{args.out.with_suffix(".py")}: the config']
-    samples, what = load_samples(plain, _CHECKED_IMAGES) if args.check else (
-        [], '')
     args.out.parent.mkdir(parents=True, exist_ok=True)
     config_out = args.out.with_suffix('.py')
     with replacing(args.out) as draft, replacing(config_out) as config_draft:
@@ -96,12 +94,10 @@ def export(args: argparse.Namespace) -> str:
         _open_as_plain_torch(draft)
         config_draft.write_text(text, encoding='utf-8')
         if args.check:
-            count = compare_predictions(student, text, draft, samples)
-            said.append(f'checked on {what}: {count} tensors of predictions '
-                        'and logits are equal bit for bit')
-    if 'dataset_meta' not in meta:
-        said.append('warning: neither the checkpoint nor the config names the '
-                    'classes, so mmdet will show those of COCO')
+            before = evaluated_student(cfg, args.checkpoint, prefix, args.raw)
+            said.append(compare(before, cfg, text, draft, _CHECKED_IMAGES))
+    if warning:
+        said.append(f'warning: {warning}')
     ours = sorted(set(own_types(plain.to_dict())))
     if ours:
         said.append('mmdeepkd must be installed where the config is used, '

@@ -15,3 +15,4 @@ model = dict(
             checkpoint='torchvision://resnet18')),
     neck=dict(in_channels=[64, 128, 256, 512]))
 load_from = None
+work_dir = _base_.runs + '/{{ fileBasenameNoExtension }}'

@@ -10,3 +10,4 @@ _base_ = [
 
 model = dict(
     roi_head=dict(bbox_head=dict(num_classes={{_base_.num_classes}})))
+work_dir = _base_.runs + '/{{ fileBasenameNoExtension }}'

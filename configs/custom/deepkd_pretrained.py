@@ -1,9 +1,8 @@
 # One's own data, DeepKD over DKD: teacher_pretrained.py (ResNet-50) >
 #     baseline_pretrained.py (ResNet-18).
-# Needs: the data that _base_/data.py names and, in
-#     work_dirs/teacher_pretrained, the teacher of teacher_pretrained.py. The
-#     learning rate is for one GPU x 4 images; for another batch size add
-#     --auto-scale-lr.
+# Needs: the data that _base_/data.py names and, in its work dir, the teacher
+#     of teacher_pretrained.py. The learning rate is for one GPU x 4 images;
+#     for another batch size add --auto-scale-lr.
 # Launch: python tools/train.py configs/custom/deepkd_pretrained.py
 _base_ = 'baseline_pretrained.py'
 
@@ -14,9 +13,10 @@ model = dict(
     # The file beside this one, in a copy of the folder too.
     teacher=__import__('os').path.realpath(
         '{{ fileDirname }}/teacher_pretrained.py'),
-    teacher_checkpoint='work_dirs/teacher_pretrained/epoch_12.pth',
+    teacher_checkpoint=_base_.runs + '/teacher_pretrained/epoch_12.pth',
     losses=dict(type='mmdeepkd.DeepKDLoss', base='dkd'))
 optim_wrapper = dict(type='mmdeepkd.DeepKDOptimWrapper', delta=0.05)
 # With few classes a mask that begins with 5 % of them would begin with one.
 default_hooks = dict(
     topk=dict(type='mmdeepkd.DynamicTopKHook', initial_ratio=0.5))
+work_dir = _base_.runs + '/{{ fileBasenameNoExtension }}'

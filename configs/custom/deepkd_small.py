@@ -1,6 +1,6 @@
 # One's own data, DeepKD over DKD: teacher_small.py > baseline_small.py.
-# Needs: the data that _base_/data.py names and, in work_dirs/teacher_small,
-#     the teacher of teacher_small.py.
+# Needs: the data that _base_/data.py names and, in its work dir, the teacher
+#     of teacher_small.py.
 # Launch: python tools/train.py configs/custom/deepkd_small.py
 _base_ = 'baseline_small.py'
 
@@ -11,7 +11,7 @@ model = dict(
     # The file beside this one, in a copy of the folder too.
     teacher=__import__('os').path.realpath(
         '{{ fileDirname }}/teacher_small.py'),
-    teacher_checkpoint='work_dirs/teacher_small/epoch_4.pth',
+    teacher_checkpoint=_base_.runs + '/teacher_small/epoch_4.pth',
     losses=dict(type='mmdeepkd.DeepKDLoss', base='dkd', beta=1.0))
 # As on the digits: a short training stands no more.
 optim_wrapper = dict(
@@ -19,3 +19,4 @@ optim_wrapper = dict(
 # With few classes a mask that begins with 5 % of them would begin with one.
 default_hooks = dict(
     topk=dict(type='mmdeepkd.DynamicTopKHook', initial_ratio=0.5))
+work_dir = _base_.runs + '/{{ fileBasenameNoExtension }}'

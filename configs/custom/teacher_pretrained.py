@@ -21,3 +21,4 @@ train_cfg = dict(max_epochs=12)
 train_dataloader = dict(batch_size=4)
 optim_wrapper = dict(optimizer=dict(lr=0.005))
 auto_scale_lr = dict(base_batch_size=4)
+work_dir = _base_.runs + '/{{ fileBasenameNoExtension }}'

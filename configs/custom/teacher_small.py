@@ -6,3 +6,4 @@ _base_ = 'baseline_small.py'
 
 model = dict(
     backbone=dict(base_channels=32), neck=dict(in_channels=[32, 64, 128, 256]))
+work_dir = _base_.runs + '/{{ fileBasenameNoExtension }}'

@@ -240,28 +240,128 @@ def test_classes_are_not_lost(meta, classes, warned, run, export, tmp_path):
     assert ('palette' in found) == (classes == CLASSES)
 
 
-def test_of_an_averaged_run_the_average_is_exported(export, tmp_path):
-    """As MMEngine's EMAHook saves it."""
+@pytest.fixture(scope='module')
+def ema_run(tmp_path_factory):
+    """Config, checkpoint, average and trained weights of a run with EMA."""
+    folder = tmp_path_factory.mktemp('ema')
     net = faster_rcnn()
     distiller = distiller_config(
-        net, net, write_teacher(net, tmp_path / 'teacher.pth'))
+        net, net, write_teacher(net, folder / 'teacher.pth'))
     hook = EMAHook(momentum=0.3)
     runner, _ = run_training(
         distiller, dict(optimizer=dict(type='SGD', lr=0.05)),
-        tmp_path / 'work', iterations=2, custom_hooks=[hook])
-    runner.save_checkpoint(str(tmp_path), 'ema.pth', by_epoch=False)
-    config = tmp_path / 'config.py'
-    Config(dict(default_scope='mmdet', model=net)).dump(config)
-    said, written = export(config, tmp_path / 'ema.pth')
-    average = hook.ema_model.module.state_dict()
-    trained = runner.model.state_dict()
+        folder / 'work', iterations=2, custom_hooks=[hook])
+    runner.save_checkpoint(str(folder), 'ema.pth', by_epoch=False)
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=(64, 64)),
+        dict(type='PackDetInputs')]
+    dataset = dict(type='CocoDataset', data_root='/nowhere', pipeline=pipeline)
+    Config(dict(
+        default_scope='mmdet', model=net,
+        val_dataloader=dict(dataset=dataset))).dump(folder / 'config.py')
+    return (folder / 'config.py', folder / 'ema.pth',
+            hook.ema_model.module.state_dict(), runner.model.state_dict())
+
+
+def test_of_an_averaged_run_the_average_is_exported(ema_run, export):
+    """As MMEngine's EMAHook saves it."""
+    config, checkpoint, average, trained = ema_run
+    said, written = export(config, checkpoint)
 
     assert ' (the average of EMAHook), ' in said
     assert equal_tensors(written['state_dict'], average)
     assert not equal_tensors(average, trained)
-    said, written = export(config, tmp_path / 'ema.pth', '--raw', '--force')
+    said, written = export(config, checkpoint, '--raw', '--force')
     assert ' (as trained), ' in said
     assert equal_tensors(written['state_dict'], trained)
+
+
+def test_the_check_knows_the_average_from_the_trained_weights(
+        ema_run, export, failure, tool, monkeypatch):
+    config, checkpoint, _, _ = ema_run
+    export(config, checkpoint, '--check')
+    export(config, checkpoint, '--check', '--raw', '--force')
+    pick_tensors = tool.pick_tensors
+    monkeypatch.setattr(
+        tool, 'pick_tensors',
+        lambda loaded, source, raw: pick_tensors(loaded, source, not raw))
+
+    for options in ((), ('--raw', )):
+        text = failure(config, checkpoint, '--check', '--force', *options)
+        assert ' differ from what MMEngine loads from the checkpoint' in text
+
+
+def without_names(saved):
+    saved['meta'] = {}
+
+
+def test_names_of_another_number_in_the_file_are_refused(run, failure,
+                                                         tmp_path):
+    two = changed(run[1], tmp_path / 'two.pth', lambda saved: saved.update(
+        meta=dict(dataset_meta=dict(classes=('a', 'b')))))
+
+    assert ('the checkpoint names 2 classes (a, b, ...) and the student has '
+            '3: give the config and the checkpoint of one run') in failure(
+                run[0], two)
+
+
+def test_names_of_another_number_in_the_config_are_refused(run, failure,
+                                                           tmp_path):
+    unnamed = changed(run[1], tmp_path / 'unnamed.pth', without_names)
+
+    assert "the config's metainfo names 1 classes (zero, ...)" in failure(
+        run[0], unnamed, '--cfg-options',
+        'val_dataloader.dataset.metainfo.classes=["zero"]')
+
+
+def test_the_default_names_of_a_data_set_are_not_given_to_others(
+        run, export, tmp_path):
+    """Those of COCO to a student of three classes."""
+    unnamed = changed(run[1], tmp_path / 'unnamed.pth', without_names)
+    said, written = export(run[0], unnamed, '--cfg-options',
+                           'val_dataloader.dataset.metainfo=None')
+
+    assert ('warning: the default of CocoDataset names 80 classes (person, '
+            'bicycle, car, ...) and the student has 3, so they are left out: '
+            'set metainfo=dict(classes=(...)) of val_dataloader.dataset'
+            ) in said
+    assert 'dataset_meta' not in written['meta']
+
+
+@pytest.mark.parametrize('key', ['metainfo.classes', 'classes'])
+def test_a_file_of_names_is_read(key, run, export, tmp_path):
+    """As data sets do; mmpretrain's have an argument of their own, too."""
+    unnamed = changed(run[1], tmp_path / 'unnamed.pth', without_names)
+    options = ['--cfg-options', f'val_dataloader.dataset.{key}='
+               f'{tmp_path}/names.txt']
+    if key == 'classes':
+        options.append('val_dataloader.dataset.metainfo=None')
+    said, written = export(run[0], unnamed, *options)
+    path = f"'{tmp_path}/names.txt'"
+    assert (f'names the classes {path}, which is no file with a name in each '
+            'line') in said
+    assert 'dataset_meta' not in written['meta']
+    (tmp_path / 'names.txt').write_text('a\nb\nc\n')
+    said, written = export(run[0], unnamed, '--force', *options)
+
+    assert written['meta']['dataset_meta']['classes'] == ['a', 'b', 'c']
+    assert 'warning' not in said
+
+
+@pytest.mark.parametrize('head', ['roi_head.bbox_head', 'bbox_head', 'head'])
+def test_where_models_keep_the_number_of_their_classes(head, tool):
+    model = part = torch.nn.Module()
+    for name in head.split('.'):
+        part.add_module(name, torch.nn.Module())
+        part = getattr(part, name)
+    assert tool.count_classes(model) is None
+    part.num_classes = 7
+    assert tool.count_classes(model) == 7
+    cascade = torch.nn.Module()
+    cascade.roi_head = torch.nn.Module()
+    cascade.roi_head.bbox_head = torch.nn.ModuleList([part])
+    assert tool.count_classes(cascade) == 7
 
 
 def test_raw_weights_of_a_run_without_an_average(run, failure):
@@ -328,18 +428,57 @@ def test_what_torch_refuses_is_not_written(run, failure, tmp_path):
         config, run[1])
 
 
-def test_a_failed_check_leaves_nothing(run, failure, tool, monkeypatch):
-    """As if a tensor were lost on the way."""
+def break_tensor(tool, monkeypatch):
+    plain_state = tool.plain_state
+
     def lose(model):
         state = plain_state(model)
         state['roi_head.bbox_head.fc_cls.bias'] += 0.5
         return state
 
-    plain_state = tool.plain_state
     monkeypatch.setattr(tool, 'plain_state', lose)
+    return ('1 of the exported tensors (roi_head.bbox_head.fc_cls.bias) '
+            'differ from what MMEngine loads')
 
-    assert 'the exported student predicts something else than the ' in (
-        failure(*run, '--check'))
+
+def break_config(change):
+    """Return what makes the plain config that of another student."""
+    def apply(tool, monkeypatch):
+        plain_config = tool.plain_config
+
+        def other(cfg):
+            plain = plain_config(cfg)
+            change(plain)
+            return plain
+
+        monkeypatch.setattr(tool, 'plain_config', other)
+        return 'the exported student predicts something else than the '
+
+    return apply
+
+
+def other_pixels(plain):
+    plain.model.data_preprocessor.mean = [0., 0., 0.]
+
+
+def other_test_cfg(plain):
+    plain.model.test_cfg.rcnn.score_thr = 0.9
+
+
+def other_pipeline(plain):
+    steps = plain.val_dataloader.dataset.pipeline
+    resize, = (step for step in steps if step['type'] == 'mmdet.Resize')
+    resize.scale = (96, 96)
+
+
+@pytest.mark.parametrize('what', [
+    break_tensor, break_config(other_pixels), break_config(other_test_cfg),
+    break_config(other_pipeline)],
+    ids=['tensor', 'pixels', 'test_cfg', 'pipeline'])
+def test_a_failed_check_leaves_nothing(what, run, failure, tool, monkeypatch):
+    said = what(tool, monkeypatch)
+
+    assert said in failure(*run, '--check')
 
 
 def test_the_check_makes_do_with_a_random_image(run, export):
@@ -350,7 +489,8 @@ def test_the_check_makes_do_with_a_random_image(run, export):
 
 
 @pytest.mark.parametrize('content, said', [
-    ([1], 'holds a list, not a dict of tensors'),
+    ([1], 'is a list, not a dict of tensors'),
+    (dict(state_dict=[1]), "['state_dict'] is a list, not a dict of"),
     (dict(state_dict={}), 'does not hold the config'),
     (None, 'there is no checkpoint '),
 ])

@@ -1,11 +1,30 @@
 """The traps of the packages that torch and mmcv build on."""
 from requirement_files import release
 
-from .findings import short, wrong
+from .findings import build_mmcv, install, pip, short, wrong
 from .stacks import installed, pin
 
 # The first torch that is built for numpy 2.
 _NUMPY_2 = [2, 3]
+
+
+def broken_packages(facts, stack):
+    """Return a finding for each package that an interrupted pip left behind.
+
+    What it left may not be uninstalled, only written over.
+    """
+    findings = []
+    for package, name in facts.broken.items():
+        if package == 'mmcv':
+            command = build_mmcv(facts, stack, option='--ignore-installed')
+        else:
+            command = pip(
+                facts, 'install --ignore-installed --no-deps '
+                + pin(stack, package).replace(package, name))
+        findings.append(wrong(
+            '{} is installed in part, without a version, as an interrupted '
+            'pip leaves it'.format(name), command))
+    return findings
 
 
 def setuptools_version(facts, stack):
@@ -17,15 +36,14 @@ def setuptools_version(facts, stack):
         '{}, and mmcv and mmengine import its pkg_resources, which releases '
         'before 81 have'.format('setuptools {} is too new'.format(version)
                                 if version else 'setuptools is missing'),
-        'pip install "setuptools<81"')
+        pip(facts, 'install "setuptools<81"'))
 
 
 def numpy_version(facts, stack):
     """torch before 2.3 is built for numpy 1; opencv 4.12 asks for numpy 2."""
     torch, numpy = (facts.versions.get(n) for n in ('torch', 'numpy'))
     if numpy is None:
-        return wrong('numpy is not installed',
-                      'pip install ' + pin(stack, 'numpy'))
+        return wrong('numpy is not installed', install(facts, stack, 'numpy'))
     if torch is None or release(torch) >= _NUMPY_2:
         return None
     name, opencv = installed(facts, 'opencv-python')
@@ -35,10 +53,19 @@ def numpy_version(facts, stack):
     reason = 'torch {} is built for numpy 1: '.format(torch)
     if not new_opencv:
         return wrong(reason + 'numpy {} is too new'.format(numpy),
-                      'pip install "numpy<2"')
+                      pip(facts, 'install "numpy<2"'))
     return wrong(
         reason + '{} {} is too new, it asks for numpy 2'.format(name, opencv),
-        'pip install "{}<4.12" "numpy<2"'.format(name))
+        pip(facts, 'install "{}<4.12" "numpy<2"'.format(name)))
+
+
+def numpy_import(facts, stack):
+    """It is there, but its libraries are not."""
+    if 'numpy' not in facts.errors or numpy_version(facts, stack):
+        return None
+    return wrong('numpy does not import: ' + short(facts.errors['numpy']),
+                  install(facts, stack, 'numpy',
+                          '--force-reinstall --no-deps '))
 
 
 def opencv_import(facts, stack):
@@ -49,14 +76,17 @@ def opencv_import(facts, stack):
         return None
     if name is None:
         return wrong('opencv-python is not installed',
-                      'pip install ' + pin(stack, 'opencv-python'))
+                      install(facts, stack, 'opencv-python'))
     if 'libGL' in error or 'libgthread' in error:
         headless = pin(stack, 'opencv-python').replace(
             'opencv-python', 'opencv-python-headless')
         return wrong(
             '{} {} needs the libraries of a desktop: {}'.format(
                 name, version, short(error)),
-            'pip uninstall -y {} && pip install {}'.format(name, headless))
+            '{} && {}'.format(pip(facts, 'uninstall -y ' + name),
+                              pip(facts, 'install ' + headless)))
+    if 'numpy' in facts.errors or numpy_version(facts, stack):
+        return None
     return wrong('cv2 does not import: ' + short(error),
-                  'pip install --force-reinstall ' + pin(
-                      stack, 'opencv-python'))
+                  install(facts, stack, 'opencv-python',
+                          '--force-reinstall '))

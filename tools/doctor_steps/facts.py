@@ -1,5 +1,7 @@
 """What is installed, and whether it imports."""
 import json
+import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -39,41 +41,71 @@ for name in sys.argv[1:]:
         import torch
         say(cuda=torch.version.cuda, gpu=torch.cuda.is_available())
 """
-_IMPORTS = ('torch', 'torchvision', 'cv2', 'mmcv.ops')
+_IMPORTS = ('numpy', 'torch', 'torchvision', 'cv2', 'mmengine', 'mmcv.ops')
 
-# python: (major, minor). versions: {distribution: version}. errors: {module:
-# its import error}, for those that failed. cuda: the CUDA that torch is built
-# for, None for the CPU. gpu: whether torch sees one. driver: whether the
-# machine has NVIDIA's.
-Facts = namedtuple('Facts', 'python versions errors cuda gpu driver')
+# python: (major, minor). command: how a shell starts it. versions:
+# {distribution: version}. broken: {package: distribution} of those that are
+# there without a version. errors: {module: its import error}, for those that
+# failed. cuda: the CUDA that torch is built for, None for the CPU. gpu:
+# whether torch sees one. driver: whether the machine has NVIDIA's.
+Facts = namedtuple(
+    'Facts', 'python command versions broken errors cuda gpu driver')
 
 
 def gather():
     """Return the :data:`Facts` of the Python that runs this."""
-    versions = installed_versions()
+    versions, broken = installed_versions()
     modules = [name for name in _IMPORTS
                if name == 'cv2' or name.split('.')[0] in versions
                or name == 'mmcv.ops' and 'mmcv-full' in versions]
     errors, cuda, gpu = try_imports(modules)
     return Facts(
-        tuple(sys.version_info[:2]), versions, errors, cuda, gpu,
-        shutil.which('nvidia-smi') is not None)
+        tuple(sys.version_info[:2]), python_command(sys.executable), versions,
+        broken, errors, cuda, gpu, shutil.which('nvidia-smi') is not None)
+
+
+def python_command(executable):
+    """Write a Python for a shell: its path, or less if PATH finds it."""
+    for name in ('python', 'python3'):
+        found = shutil.which(name)
+        # An environment's own is a link to one that others share.
+        if found and os.path.dirname(os.path.abspath(
+                found)) == os.path.dirname(
+                    executable) and os.path.samefile(found, executable):
+            return name
+    return shlex.quote(executable)
 
 
 def installed_versions():
-    """Return ``{distribution: version}`` of those in the table."""
+    """Return the packages of the table that are there.
+
+    Returns:
+        ``{distribution: version}``, and ``{package: distribution}`` of those
+        that have no version: an interrupted pip leaves an empty folder.
+    """
     try:
         from importlib import metadata
     except ImportError:  # Python 3.7 and older
-        return {}
-    versions = {}
-    for names in PACKAGES.values():
-        for name in names:
-            try:
-                versions[name] = metadata.version(name)
-            except metadata.PackageNotFoundError:
-                pass
-    return versions
+        return {}, {}
+    versions, broken = {}, {}
+    for package, names in PACKAGES.items():
+        found = {name: [_version(each) for each in metadata.distributions(
+            name=name)] for name in names}
+        whole = {name: version for name, each in found.items()
+                 for version in filter(None, reversed(each))}
+        versions.update(whole)
+        if not whole:
+            broken.update((package, name) for name in names if found[name])
+    return versions, broken
+
+
+def _version(distribution):
+    """Return the version of a distribution, or None."""
+    try:
+        version = distribution.version
+    except (KeyError, OSError, ValueError):
+        return None
+    return version if version and version[0].isdigit() else None
 
 
 def try_imports(modules, timeout=300):

@@ -14,6 +14,16 @@ def wrong(message, command):
     return Finding(message, command, True)
 
 
+def pip(facts, arguments):
+    """Write a command for the pip of the Python that was looked at."""
+    return '{} -m pip {}'.format(facts.command, arguments)
+
+
+def install(facts, stack, name, options=''):
+    """Write the command that installs a package as the stack has it."""
+    return pip(facts, 'install {}{}'.format(options, pin(stack, name)))
+
+
 def install_torch(facts, stack, options=''):
     """Write the command that installs a matching pair, keeping torch."""
     torch = facts.versions.get('torch')
@@ -23,18 +33,17 @@ def install_torch(facts, stack, options=''):
         numbers = release(torch) + [0]
         pair = 'torch=={} "torchvision==0.{}.*"'.format(
             torch.split('+')[0], numbers[1] + 15)
-    return 'pip install {}{}'.format(options, pair)
+    return pip(facts, 'install {}{}'.format(options, pair))
 
 
-def build_mmcv(stack, replaced=None):
+def build_mmcv(facts, stack, replaced=None, option='--force-reinstall'):
     """Write the command that compiles mmcv for the torch that is there."""
-    first = '' if replaced in (None, 'mmcv') else (
-        'pip uninstall -y {} && '.format(replaced))
+    first = '' if replaced in (None, 'mmcv') else pip(
+        facts, 'uninstall -y {} && '.format(replaced))
     # The cache may hold one that was built without ops.
-    return first + (
-        'MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps '
-        '--no-build-isolation --no-cache-dir --no-binary mmcv '
-        + pin(stack, 'mmcv'))
+    return first + 'MMCV_WITH_OPS=1 ' + install(
+        facts, stack, 'mmcv', option + ' --no-deps --no-build-isolation '
+        '--no-cache-dir --no-binary mmcv ')
 
 
 def short(error):

@@ -7,19 +7,21 @@ from .facts import PACKAGES
 
 NAMES = ('modern', 'classic')
 
-# python: lowest and highest (major, minor). packages: {name: specifier}.
-Stack = namedtuple('Stack', 'name python packages')
+# python: lowest and highest (major, minor) it is tested on. packages: {name:
+# specifier}. newest: highest Python of all stacks.
+Stack = namedtuple('Stack', 'name python packages newest')
 
 
 def read_stacks(requirements):
     """Read the stacks from the folder of the requirement files."""
+    paths = [requirements / (name + '.txt') for name in NAMES]
+    newest = max(python_range(path)[1] for path in paths)
     stacks = []
-    for name in NAMES:
-        path = requirements / (name + '.txt')
+    for path in paths:
         packages = read(path)
-        stacks.append(Stack(name, python_range(path), {
+        stacks.append(Stack(path.stem, python_range(path), {
             package: packages[package] for package in PACKAGES
-            if package in packages}))
+            if package in packages}, newest))
     return stacks
 
 
@@ -74,7 +76,8 @@ def table(facts, stacks):
                 for stack in stacks]]
     for package in PACKAGES:
         name, version = installed(facts, package)
-        shown = version or '-'
+        shown = version or (
+            'unknown' if package in facts.broken else '-')
         if name not in (None, package):
             shown += ' ({})'.format(name)
         rows.append([package, shown] + [

@@ -1,20 +1,28 @@
 """The traps of torch, and of what it needs from the machine."""
 from requirement_files import release
 
-from .findings import Finding, install_torch, short, wrong
+from .findings import Finding, install_torch, pip, short, wrong
 from .stacks import dotted, pin
+
+_OLDEST_PYTHON = (3, 8)
+# torch 2.1 has no release for a newer Python.
+_TORCH_2_1_PYTHON = (3, 11)
 
 
 def python_version(facts, stack):
-    """Neither too old for the code nor too new for mmcv."""
-    lowest, highest = (3, 8), stack.python[1]
-    if lowest <= facts.python <= highest:
+    """Neither too old for the code nor too new for mmcv or torch."""
+    highest, reason = stack.newest, 'mmcv 2.1 does not build on it'
+    torch = facts.versions.get('torch')
+    if torch is not None and _of_2_1(torch):
+        highest, reason = _TORCH_2_1_PYTHON, (
+            'torch {} is not made for it'.format(torch))
+    if _OLDEST_PYTHON <= facts.python <= highest:
         return None
+    if facts.python < _OLDEST_PYTHON:
+        reason = 'it is too old for mmdeepkd'
     return wrong(
         'Python {} is not between {} and {}: {}'.format(
-            *map(dotted, (facts.python, lowest, highest)),
-            'mmcv 2.1 does not build on it' if facts.python > highest
-            else 'it is too old for mmdeepkd'),
+            *map(dotted, (facts.python, _OLDEST_PYTHON, highest)), reason),
         # It finds a Python that fits and makes .venv with it.
         'make env')
 
@@ -25,12 +33,14 @@ def torch_missing(facts, stack):
                if name not in facts.versions]
     if not missing:
         return None
-    tested = stack.python[0] <= facts.python <= stack.python[1]
+    lowest, highest = (_OLDEST_PYTHON, _TORCH_2_1_PYTHON) if _of_2_1(
+        stack.packages['torch'].lstrip('=')) else stack.python
     return wrong(
         '{} not installed'.format(' and '.join(missing) + (
             ' are' if missing[1:] else ' is')),
         # Another Python may have no release of the pinned torch.
-        install_torch(facts, stack) if tested else 'make env')
+        install_torch(facts, stack) if 'torch' not in missing
+        or lowest <= facts.python <= highest else 'make env')
 
 
 def torch_too_old(facts, stack):
@@ -39,8 +49,8 @@ def torch_too_old(facts, stack):
     if version is None or release(version) >= [2, 1]:
         return None
     return wrong('torch {} is older than 2.1'.format(version),
-                  'pip install {} {}'.format(
-                      pin(stack, 'torch'), pin(stack, 'torchvision')))
+                  pip(facts, 'install {} {}'.format(
+                      pin(stack, 'torch'), pin(stack, 'torchvision'))))
 
 
 def torch_pair(facts, stack):
@@ -63,7 +73,7 @@ def torch_builds(facts, stack):
         return None
     builds = [version.partition('+')[2] for version in (torch, vision)]
     broken = facts.errors.get('torchvision')
-    if 'torch' in facts.errors or not (
+    if 'torch' in facts.errors or 'numpy' in facts.errors or not (
             broken or all(builds) and builds[0] != builds[1]):
         return None
     cuda = 'CUDA ' + facts.cuda if facts.cuda else 'the CPU'
@@ -101,6 +111,11 @@ def gpu(facts, stack):
                        install_torch(facts, stack, '--force-reinstall '),
                        False)
     return None
+
+
+def _of_2_1(torch):
+    """Whether a torch is 2.1 or older."""
+    return release(torch) < [2, 2]
 
 
 def _pair(facts):

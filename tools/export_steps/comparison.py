@@ -1,4 +1,4 @@
-"""Whether an exported file predicts what its checkpoint does."""
+"""Whether an exported file predicts what its run does."""
 import copy
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,11 +9,15 @@ import torch
 from common import DOWNLOADED, missing_paths
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import DATASETS, MODELS, DefaultScope
+from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import load_checkpoint
 from mmengine.structures import BaseDataElement
 from PIL import Image
 from torch import Tensor, nn
+
+from mmdeepkd.checkpoints import few
+
+from .evaluated import build_model
 
 _SEED = 0
 # (height, width) of a random image that is read from a file; of one that a
@@ -25,32 +29,26 @@ class ComparisonError(Exception):
     """The exported file predicts something else."""
 
 
-def build_model(cfg: Config) -> nn.Module:
-    """Build a config's model on the CPU, with random weights.
-
-    Args:
-        cfg: Config of a model alone.
-    """
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        return MODELS.build(copy.deepcopy(cfg.model)).eval()
-
-
 def load_samples(cfg: Config, count: int) -> Tuple[List[Dict], str]:
     """Return some prepared validation images and what they are.
 
     Args:
-        cfg: The student's config.
+        cfg: Config of the run, or of the student.
         count: How many, spread evenly over the set.
 
     Returns:
         The samples as the pipeline gives them, or, where the validation set
         is not there, a random image through its pipeline.
     """
-    dataset = copy.deepcopy(cfg.val_dataloader.dataset)
+    loader = cfg.get('val_dataloader') or cfg.get('test_dataloader')
+    if not loader:
+        raise ComparisonError('the config has no val_dataloader, so there is '
+                              'nothing to predict on: leave --check out.')
+    dataset = copy.deepcopy(loader.dataset)
     if str(dataset.type).split('.')[-1] in DOWNLOADED:
         dataset.download = False
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        if any(missing_paths(dataset, 'val_dataloader.dataset')):
+        if any(missing_paths(dataset, 'dataset')):
             return [_random_sample(dataset)], 'a random image'
         built = DATASETS.build(dataset)
         total = len(built)
@@ -59,28 +57,34 @@ def load_samples(cfg: Config, count: int) -> Tuple[List[Dict], str]:
     return samples, f'{count} validation images'
 
 
-def compare_predictions(before: nn.Module, text: str, file: Path,
-                        samples: List[Dict]) -> int:
-    """Compare a model with what an exported config and file make.
+def compare(before: nn.Module, cfg: Config, text: str, file: Path,
+            images: int) -> str:
+    """Compare the student of a run with what an exported config and file make.
 
     Args:
-        before: The model with the checkpoint's weights.
-        text: The exported config.
+        before: The student of the run.
+        cfg: Config of the run, whose pipeline ``before`` reads images with.
+        text: The exported config; its own pipeline is used with it.
         file: The exported weights.
-        samples: What :func:`load_samples` returned.
+        images: Number of images to predict on.
 
     Returns:
-        Number of tensors that were compared.
+        What was compared.
 
     Raises:
-        ComparisonError: One of them differs in any bit.
+        ComparisonError: A tensor of the models, of their predictions or of
+            their logits differs in any bit.
     """
-    cfg = Config.fromstring(text, '.py')
-    after = build_model(cfg)
+    plain = Config.fromstring(text, '.py')
+    after = build_model(plain)
     load_checkpoint(after, str(file), map_location='cpu', strict=True)
+    _compare_weights(before.state_dict(), after.state_dict())
+    samples, what = load_samples(cfg, images)
+    others, _ = load_samples(plain, images)
     compared = 0
-    for number, sample in enumerate(samples):
-        first, second = (list(_outputs(m, sample)) for m in (before, after))
+    for number, pair in enumerate(zip(samples, others)):
+        first, second = (list(_outputs(model, sample))
+                         for model, sample in zip((before, after), pair))
         same = len(first) == len(second) and all(map(torch.equal, first,
                                                      second))
         if not same:
@@ -89,7 +93,20 @@ def compare_predictions(before: nn.Module, text: str, file: Path,
                 f'checkpoint, on image {number} of {len(samples)}: nothing '
                 'was written; report it with the config.')
         compared += len(first)
-    return compared
+    return (f'checked on {what}: {compared} tensors of predictions and logits '
+            'are equal bit for bit')
+
+
+def _compare_weights(before: Dict[str, Tensor],
+                     after: Dict[str, Tensor]) -> None:
+    # An untrained detector finds nothing, with these weights or with others.
+    other = [key for key, value in after.items()
+             if key not in before or not torch.equal(before[key], value)]
+    if other:
+        raise ComparisonError(
+            f'{few(other, "of the exported tensors")} differ from what '
+            'MMEngine loads from the checkpoint: nothing was written; report '
+            'it with the config.')
 
 
 @torch.no_grad()

@@ -1,12 +1,10 @@
 """The student's tensors and metadata, out of any checkpoint of a run."""
 from collections import OrderedDict
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
-from mmengine.config import Config
-from mmengine.registry import DATASETS, DefaultScope
 from torch import Tensor, nn
 
-from mmdeepkd.checkpoints import compare_tensors, decode_state, few
+from mmdeepkd.checkpoints import compare_tensors, few, tensors_of
 
 # What wraps a student's names elsewhere: DDP, mmrazor, a module that holds
 # student and teacher. With one of them the other parts are left out.
@@ -29,13 +27,12 @@ def pick_tensors(loaded: Any, source: str, raw: bool) -> Dict[str, Any]:
             ``state_dict`` holds the average, ``ema_state_dict`` the trained.
 
     Raises:
-        ValueError: It holds no tensors, or no average for ``raw``.
+        RuntimeError: It holds no tensors.
+        ValueError: It holds no average, for ``raw``.
     """
-    if not isinstance(loaded, dict):
-        raise ValueError(f'{source} holds a {type(loaded).__name__}, not a '
-                         'dict of tensors: give a checkpoint of a training.')
+    tensors = tensors_of(loaded, source)
     if not raw:
-        return loaded.get('state_dict', loaded.get('model', loaded))
+        return tensors
     if _EMA not in loaded:
         raise ValueError(
             f'{source} holds no {_EMA}: its run had no EMAHook, so leave '
@@ -47,13 +44,16 @@ def pick_tensors(loaded: Any, source: str, raw: bool) -> Dict[str, Any]:
 
 
 def load_student(student: nn.Module, tensors: Dict[str, Any],
-                 source: str) -> None:
+                 source: str) -> str:
     """Load the student's tensors, which must all be there, and no others.
 
     Args:
         student: The model; changed in place.
         tensors: What :func:`pick_tensors` returned.
         source: Name of the checkpoint, for messages.
+
+    Returns:
+        What stands before their names in the file.
 
     Raises:
         ValueError: A tensor is missing, unexpected or of another shape.
@@ -71,6 +71,7 @@ def load_student(student: nn.Module, tensors: Dict[str, Any],
             f'{few(report.mismatched, "of another shape")}. Give the config '
             'that it was trained with.')
     student.load_state_dict(found[best], strict=False)
+    return _PREFIXES[best]
 
 
 def plain_state(model: nn.Module) -> 'OrderedDict[str, Tensor]':
@@ -88,33 +89,21 @@ def plain_state(model: nn.Module) -> 'OrderedDict[str, Tensor]':
     return plain
 
 
-def plain_meta(loaded: Dict[str, Any], cfg: Config,
+def plain_meta(given: Dict[str, Any], dataset_meta: Dict[str, Any],
                text: str) -> Dict[str, Any]:
     """Return the metadata of the exported file.
 
     Args:
-        loaded: The checkpoint.
-        cfg: Config of the run.
+        given: ``meta`` of the checkpoint.
+        dataset_meta: Classes and palette, if they are known.
         text: The student's config, which MMEngine's inferencers read.
 
     Returns:
-        ``cfg``, ``dataset_meta`` if the classes are known, and what is known
-        of the training.
+        All of these, and what is known of the training.
     """
-    given = decode_state(loaded.get('meta') or {})
     meta = {key: given[key] for key in _KEPT_META if key in given}
     meta['cfg'] = text
-    dataset_meta = given.get('dataset_meta')
-    if not dataset_meta and 'CLASSES' in given:
-        dataset_meta = dict(classes=given['CLASSES'])
-    declared = _declared_metainfo(cfg)
-    dataset_meta = {
-        key.lower(): value for key, value in (dataset_meta or declared).items()
-    }
-    if list(dataset_meta.get('classes') or []) == list(
-            declared.get('classes') or []):
-        dataset_meta = {**declared, **dataset_meta}
-    if dataset_meta.get('classes'):
+    if dataset_meta:
         meta['dataset_meta'] = dataset_meta
     return _plain(meta)
 
@@ -125,21 +114,6 @@ def _without_prefix(tensors: Dict[str, Any], prefix: str) -> Dict[str, Any]:
         if key.startswith(prefix)
         and not key.startswith(prefix + _ADAPTERS)
     }
-
-
-def _declared_metainfo(cfg: Config) -> Dict[str, Any]:
-    """Return what the validation set says of itself, without its files."""
-    loader = cfg.get('val_dataloader') or cfg.get('test_dataloader') or {}
-    dataset: Optional[Any] = loader.get('dataset')
-    while dataset and ('dataset' in dataset or 'datasets' in dataset):
-        dataset = dataset.get('dataset') or dataset['datasets'][0]
-    if not dataset:
-        return {}
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        built = DATASETS.get(dataset['type'])
-    metainfo = dict(getattr(built, 'METAINFO', {}))
-    metainfo.update(dataset.get('metainfo') or {})
-    return {key.lower(): value for key, value in metainfo.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,12 @@
-"""What a config expects of its teacher, and the verdict on what it reaches."""
+"""What a config expects of its teacher."""
 import math
-from typing import Dict, NamedTuple, Optional
+from numbers import Real
+from typing import Any, NamedTuple, Optional
 
 from mmengine.config import Config
+
+# A part of the images must tell so much of the metric's scale, a tenth.
+_COARSEST = 0.1
 
 
 class Expected(NamedTuple):
@@ -25,6 +29,11 @@ class Expected(NamedTuple):
         """The largest value of the metric."""
         return 100.0 if self.value > 1 else 1.0
 
+    @property
+    def least_images(self) -> int:
+        """How many images tell a tenth of the scale."""
+        return math.ceil(4 * self._variance / _COARSEST**2)
+
     def accepted_shortfall(self, images: int, total: int) -> float:
         """Return how much less than the value is accepted.
 
@@ -34,67 +43,62 @@ class Expected(NamedTuple):
         Args:
             images: Number of images that are measured.
             total: Number of images that the value was measured on.
+
+        Raises:
+            ValueError: So few images tell too little.
         """
         allowed = self.tolerance
         if allowed is None:
             allowed = 0.005 * self.scale
         if images < total:
-            share = min(max(self.value / self.scale, 0.0), 1.0)
-            error = math.sqrt(share * (1 - share) / images)
-            allowed = max(allowed, 2 * error * self.scale)
+            error = 2 * math.sqrt(self._variance / images) * self.scale
+            if images < self.least_images and error > (self.tolerance or 0):
+                raise ValueError(
+                    f'--images {images} tells too little: by chance alone '
+                    f'{self.name} may be {error:.2g} less than '
+                    f'{self.value:.4g} on so few; take at least '
+                    f'{self.least_images} of the {total}, or say with '
+                    '--tolerance what you accept.')
+            allowed = max(allowed, error)
         return allowed
+
+    @property
+    def _variance(self) -> float:
+        """Variance of a hit, in shares of the scale."""
+        share = min(self.value / self.scale, 1.0)
+        return share * (1 - share)
 
 
 def read_expected(cfg: Config) -> Optional[Expected]:
-    """Return the config's ``teacher_metric``, None if it has none."""
+    """Return the config's ``teacher_metric``, None if it has none.
+
+    Args:
+        cfg: Config of the distillation.
+
+    Raises:
+        ValueError: It is something else than a name and numbers.
+    """
     given = cfg.get('teacher_metric')
     if given is None:
         return None
     try:
-        return Expected(**given)
+        expected = Expected(**given)
     except TypeError:
         raise ValueError(
             'teacher_metric must have a name and a value, and may have a '
             f'tolerance, got {given}.') from None
-
-
-def report(metrics: Dict[str, float], expected: Optional[Expected],
-           tolerance: Optional[float], images: int, total: int) -> None:
-    """Print the metrics and the verdict.
-
-    Args:
-        metrics: What the evaluator gave.
-        expected: What the config expects.
-        tolerance: Accepted shortfall, instead of that of ``expected``.
-        images: Number of images that were measured.
-        total: Number of images in the set.
-
-    Raises:
-        ValueError: The teacher falls short, or there is no such metric.
-    """
-    print(f'\nthe teacher on {images} of {total} validation images:')
-    for name, value in metrics.items():
-        print(f'  {name}: {value:.4g}')
-    if expected is None:
-        print('The config expects no value: teacher_metric = '
-              'dict(name=..., value=...) sets one.')
-        return
-    if expected.name not in metrics:
+    if not _is_number(expected.value) or expected.value <= 0:
         raise ValueError(
-            f'teacher_metric names {expected.name}, and the evaluator gives '
-            f'{", ".join(metrics)}: name one of these.')
-    value = metrics[expected.name]
-    allowed = tolerance
-    if allowed is None:
-        allowed = expected.accepted_shortfall(images, total)
-    said = (f'{expected.name} is {value:.4g} and the config expects '
-            f'{expected.value:.4g}, less at most {allowed:.3g}'
-            f'{" on a part of the images" if images < total else ""}')
-    # A NaN falls short too.
-    if not value >= expected.value - allowed:
+            'teacher_metric.value must be a number larger than 0, what the '
+            f'evaluator prints of a good teacher, got {expected.value!r}.')
+    if expected.tolerance is not None and (
+            not _is_number(expected.tolerance) or expected.tolerance < 0):
         raise ValueError(
-            f'the teacher falls short: {said}; compare its checkpoint, its '
-            'data_preprocessor and the validation data with those that the '
-            'value was measured with, or set teacher_metric to what your '
-            'own teacher reaches.')
-    print(f'The teacher is as expected: {said}.')
+            'teacher_metric.tolerance must be a number, at least 0, in the '
+            f'unit of the value, got {expected.tolerance!r}.')
+    return expected
+
+
+def _is_number(value: Any) -> bool:
+    return (isinstance(value, Real) and not isinstance(value, bool)
+            and math.isfinite(value))

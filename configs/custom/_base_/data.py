@@ -6,7 +6,6 @@
 # and the images in train/ and val/.
 data_root = 'data/digits/'
 # Names of categories in these files, in their order; a part of them will do.
-# Of one class: ('name', ), with the comma.
 classes = ('0', '1', '2')
 # Images are resized to fit into (width, height); COCO's usual is (1333, 800).
 scale = (128, 128)
@@ -15,6 +14,8 @@ scale = (128, 128)
 flip_prob = 0.0
 
 # What follows from them.
+# ('name') is no tuple but a string: the comma is forgotten.
+classes = (classes, ) if isinstance(classes, str) else classes
 num_classes = len(classes)
 metainfo = dict(classes=classes)
 
@@ -65,9 +66,11 @@ test_dataloader = val_dataloader
 
 val_evaluator = dict(
     type='mmdet.CocoMetric',
-    ann_file=data_root + 'annotations/val.json',
+    ann_file=data_root.rstrip('/') + '/annotations/val.json',
     metric='bbox')
 test_evaluator = val_evaluator
 
+# The work dirs of this folder's configs; a copy has its own.
+runs = 'work_dirs/' + '{{ fileDirname }}'.split('/')[-2]
 # Of the teacher's training too: it checks the classes of data and models.
 runner_type = 'mmdeepkd.DistillRunner'
