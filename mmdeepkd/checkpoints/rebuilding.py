@@ -116,7 +116,7 @@ def _parameter(data: torch.Tensor, requires_grad: bool, hooks: Any,
 
 
 def rebuild_with_attributes(rebuild: Any, kind: Any, args: Any,
-                     state: Any) -> torch.Tensor:
+                            state: Any) -> torch.Tensor:
     """Stand in for what rebuilds a tensor that has attributes."""
     if kind != PLAIN_TENSOR or all(
             rebuild is not known for known in REBUILDERS.values()):

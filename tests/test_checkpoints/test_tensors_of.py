@@ -43,7 +43,7 @@ def test_a_tensor_called_model_is_one():
     (dict(model={1: torch.ones(1)}),
      "['model'] has 1 for the name of a tensor, an int: give a check"),
     ({1: 2}, ' has 1 for the name of a tensor, an int: give'),
-], ids=str)
+], ids=lambda value: value[:40] if isinstance(value, str) else 'file')
 def test_what_holds_no_tensors_is_said(tmp_path, loaded, message):
     path = save(tmp_path / 'x.pth', loaded)
     with pytest.raises(RuntimeError) as caught:
