@@ -66,6 +66,8 @@ def test_the_four_steps_run_as_written(walked):
     assert 'coco/bbox_mAP' in trained and 'coco/bbox_mAP' in checked
     assert 'non_target.loss_deepkd' in distilled
     assert 'student_small.pth' in exported
+    assert 'K from 2 to 3 at 30 % of the epochs' in distilled
+    assert 'begins with K = 1' not in distilled
     # Of classes whose annotations are there, and are the models' own.
     for output in (trained, distilled):
         assert 'has no annotation of' not in output

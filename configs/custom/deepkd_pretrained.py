@@ -16,7 +16,12 @@ model = dict(
     teacher_checkpoint=_base_.runs + '/teacher_pretrained/epoch_12.pth',
     losses=dict(type='mmdeepkd.DeepKDLoss', base='dkd'))
 optim_wrapper = dict(type='mmdeepkd.DeepKDOptimWrapper', delta=0.05)
-# With few classes a mask that begins with 5 % of them would begin with one.
+# For few classes: from half of them to all of them. The default begins with
+# 5 %, which would be one class, in which there is nothing to distil; for
+# dozens of classes leave both settings out.
 default_hooks = dict(
-    topk=dict(type='mmdeepkd.DynamicTopKHook', initial_ratio=0.5))
+    topk=dict(
+        type='mmdeepkd.DynamicTopKHook',
+        static_k={{_base_.num_classes}},
+        initial_ratio=0.5))
 work_dir = _base_.runs + '/{{ fileBasenameNoExtension }}'

@@ -16,7 +16,12 @@ model = dict(
 # As on the digits: a short training stands no more.
 optim_wrapper = dict(
     type='mmdeepkd.DeepKDOptimWrapper', delta=0.025, optimizer=dict(lr=0.02))
-# With few classes a mask that begins with 5 % of them would begin with one.
+# For few classes: from half of them to all of them. The default begins with
+# 5 %, which would be one class, in which there is nothing to distil; for
+# dozens of classes leave both settings out.
 default_hooks = dict(
-    topk=dict(type='mmdeepkd.DynamicTopKHook', initial_ratio=0.5))
+    topk=dict(
+        type='mmdeepkd.DynamicTopKHook',
+        static_k={{_base_.num_classes}},
+        initial_ratio=0.5))
 work_dir = _base_.runs + '/{{ fileBasenameNoExtension }}'

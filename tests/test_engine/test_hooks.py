@@ -52,6 +52,25 @@ def test_k_over_ten_iterations():
     assert values_by_epoch(hook, 'topk', by_epoch=False) == TEN_EPOCHS
 
 
+@pytest.mark.parametrize('num_logits, settings, warned', [
+    (4, {}, True),
+    (4, dict(static_k=3), True),
+    (4, dict(static_k=3, initial_ratio=0.5), False),
+    (101, {}, False),
+    # The only class there is.
+    (2, {}, False),
+])
+def test_a_k_of_one_has_nothing_to_distil(num_logits, settings, warned):
+    runner = mock_runner(num_logits)
+    DynamicTopKHook(**settings).before_train(runner)
+    said = [call.args[0] for call in runner.logger.warning.call_args_list]
+
+    assert len(said) == warned
+    assert not warned or (
+        'begins with K = 1 of 3 non-target classes' in said[0]
+        and 'set static_k=3 and initial_ratio=0.5' in said[0])
+
+
 def test_k_with_phases_and_ratio_of_ones_own():
     hook = DynamicTopKHook(20, initial_ratio=0.1, phases=(0., 0.5))
 

@@ -80,6 +80,13 @@ class DynamicTopKHook(Hook):
         runner.logger.info(
             f'Dynamic top-K: static K {self._static(distiller)} of '
             f'{non_target} non-target classes ({origin}).')
+        if self._first(distiller) == 1 < non_target:
+            runner.logger.warning(
+                f'Dynamic top-K begins with K = 1 of {non_target} non-target '
+                'classes, and in one class there is nothing to distil: the '
+                'non-target part is 0 until K grows; with so few classes set '
+                f'static_k={non_target} and initial_ratio=0.5 of '
+                'DynamicTopKHook.')
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Set K from the epoch."""
@@ -103,8 +110,7 @@ class DynamicTopKHook(Hook):
         distiller = get_distiller(runner, 'DynamicTopKHook')
         static, non_target = (self._static(distiller),
                               distiller.num_logits - 1)
-        first = dynamic_topk(0.0, distiller.num_logits, static,
-                             self.initial_ratio, self.phases)
+        first = self._first(distiller)
         begin, end = (f'{100 * phase:g} %' for phase in self.phases)
         steps = 'epochs' if self.by_epoch else 'iterations'
         origin = '' if self.static_k is not None else ' (our default)'
@@ -116,6 +122,10 @@ class DynamicTopKHook(Hook):
         if self.static_k is not None:
             return self.static_k
         return max(1, int(_STATIC_SHARE * (distiller.num_logits - 1) + 0.5))
+
+    def _first(self, distiller: Any) -> int:
+        return dynamic_topk(0.0, distiller.num_logits, self._static(distiller),
+                            self.initial_ratio, self.phases)
 
     def _set(self, runner: Runner, step: int, steps: int) -> None:
         distiller = get_distiller(runner, 'DynamicTopKHook')
