@@ -1,6 +1,7 @@
 """One batch in the pixel format of another model."""
 from typing import NamedTuple, Sequence, Tuple
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -61,10 +62,18 @@ def convert_pixels(inputs: Tensor, source: PixelFormat, target: PixelFormat,
 
 def _renormalise(inputs: Tensor, source: PixelFormat,
                  target: PixelFormat) -> Tensor:
-    mean, std, new_mean, new_std = (
-        inputs.new_tensor(values).view(-1, 1, 1)
-        for values in (source.mean, source.std, target.mean, target.std))
-    pixels = inputs * std + mean
-    if source.flipped != target.flipped:
-        pixels = pixels.flip(1)
-    return (pixels - new_mean) / new_std
+    result = torch.empty_like(inputs)
+    channels = inputs.size(1)
+    # Numbers, channel by channel: a tensor made of them for every batch
+    # would be copied to a GPU each time.
+    for new in range(channels):
+        old = channels - 1 - new if source.flipped != target.flipped else new
+        pixels = torch.mul(inputs[:, old], _of(source.std, old))
+        pixels.add_(_of(source.mean, old)).sub_(_of(target.mean, new))
+        result[:, new] = pixels.div_(_of(target.std, new))
+    return result
+
+
+def _of(values: Tuple[float, ...], channel: int) -> float:
+    # One number stands for all channels.
+    return values[channel] if len(values) > 1 else values[0]

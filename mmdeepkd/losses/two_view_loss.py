@@ -123,16 +123,17 @@ class TwoViewLoss(DistillationLoss):
         _check_views(logits_teacher, 'logits_teacher', name)
         inputs = [*logits_student, *(view.detach() for view in logits_teacher),
                   target, weight]
-        used = None
+        index = None
         if weight is not None:
             check_sample_weight(weight, len(logits_student[0]))
-            used = weight > 0
-            inputs = [value[used] for value in inputs]
+            # Once: the host waits for the device wherever a mask is an index.
+            index = (weight > 0).nonzero().squeeze(1)
+            inputs = [value[index] for value in inputs]
         terms = self.per_sample((inputs[0], inputs[1]), (inputs[2], inputs[3]),
                                 *inputs[4:])
-        if used is not None:
+        if index is not None:
             terms = tuple(
-                term.new_zeros(used.shape).masked_scatter(used, term)
+                term.new_zeros(len(weight)).index_copy(0, index, term)
                 for term in terms)
         return self._reduced(terms, weight, avg_factor)
 
