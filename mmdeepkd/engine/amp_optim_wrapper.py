@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from mmdeepkd.registry import OPTIM_WRAPPERS
 
 from .clipping import expose_sum, rescaled
-from .finite import ADVICE, gradient_size, measure
+from .finite import ADVICE, gradient_size
 from .gradients import Gradients
 from .loss_scaler import build_scaler, resolve_dtype
 from .optim_wrapper import DeepKDOptimWrapper
@@ -129,10 +129,14 @@ class AmpDeepKDOptimWrapper(DeepKDOptimWrapper):
         # As a tensor: it is read together with the losses and the gradients.
         scale = scaler.scale(torch.ones((), device=self._device))
         sizes, factor = self._unscale(grads, scale)
-        finite, (number, *norm) = measure(
-            self._guard.losses, [scale, *sizes], self._device)
-        if not finite:
+        finite, (number, *norm), final = self._held.measure(
+            self._guard.losses, [scale, *sizes])
+        if not final:
             # It ends the scaler's update and leaves its scale.
+            scaler.update(number)
+            self._update(self._held.streams, **kwargs)
+            return
+        if not finite:
             scaler.update(number)
             self._reject(grads)
             return

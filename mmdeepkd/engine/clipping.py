@@ -33,16 +33,14 @@ def rescaled(params: Sequence[Tensor], stream_grads: Dict[str, Gradients],
         stream_grads: ``{stream: gradients}``.
         factor: What ``p.grad`` was multiplied by, 0-d.
     """
-    if len(stream_grads) == 1:
-        scaled: Dict[str, Gradients] = {
-            name: [p.grad for p in params]
-            for name in stream_grads
-        }
-    else:
-        scaled = {
-            name: multiplied(values, factor)
-            for name, values in stream_grads.items()
-        }
+    total = [p.grad for p in params]
     for param in params:
         param.grad = None
-    return scaled
+    if len(stream_grads) == 1:
+        return dict.fromkeys(stream_grads, total)
+    # The sum's memory is what scaling needs.
+    del total
+    return {
+        name: multiplied(values, factor)
+        for name, values in stream_grads.items()
+    }

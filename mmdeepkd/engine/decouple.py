@@ -63,12 +63,15 @@ def decouple(optimizer: Optimizer,
 
     Returns:
         A :class:`DecoupledSGD` or :class:`DecoupledAdamW` over the same
-        parameters with all hyper-parameters and further group entries.
+        parameters with all hyper-parameters and further group entries. SGD's
+        ``fused`` and ``foreach`` stay the user's choice; AdamW has no fused
+        form, since torch's knows one first moment.
 
     Raises:
         TypeError: The optimizer is neither of the two.
         ValueError: It uses an option that has no meaning over streams, or
-            has already stepped, or ``'released'`` is asked of AdamW.
+            has already stepped, or ``'released'`` is asked of AdamW, or a
+            fused SGD where torch has none.
     """
     kind = type(optimizer)
     if kind not in (torch.optim.SGD, torch.optim.AdamW):
@@ -91,6 +94,9 @@ def decouple(optimizer: Optimizer,
               for group in optimizer.param_groups]
     defaults = optimizer.defaults
     if kind is torch.optim.SGD:
+        fused = defaults.get('fused')
+        if fused is None and defaults.get('foreach'):
+            fused = False
         return DecoupledSGD(
             groups,
             lr=defaults['lr'],
@@ -99,7 +105,8 @@ def decouple(optimizer: Optimizer,
             weight_decay=defaults['weight_decay'],
             dampening=defaults['dampening'],
             semantics=semantics,
-            merge=merge)
+            merge=merge,
+            fused=fused)
     if semantics != 'paper':
         raise ValueError(
             f'DeepKDOptimWrapper has semantics={semantics!r} for SGD only '

@@ -1,6 +1,6 @@
 """Whether losses and gradients are finite, and what to say if not."""
 import math
-from typing import List, Mapping, Sequence, Tuple
+from typing import List, Mapping, Optional, Sequence, Tuple
 
 import torch
 import torch.distributed as dist
@@ -21,29 +21,35 @@ ADVICE = (
     '(torch.autograd.set_detect_anomaly)')
 
 
-def measure(losses: Sequence[Tensor], sizes: Sequence[Tensor],
-            device: torch.device) -> Tuple[bool, List[float]]:
+def measure(
+        losses: Sequence[Tensor],
+        sizes: Sequence[Tensor],
+        device: torch.device,
+        flags: Optional[Tensor] = None) -> Tuple[bool, List[float]]:
     """Read many numbers with one synchronisation of host and device.
 
     Args:
         losses: Scalars of this rank.
         sizes: Scalars that are equal on all ranks, such as norms.
         device: Where the ranks communicate.
+        flags: Whole numbers of this rank, 1-d, as many on every rank.
 
     Returns:
         Whether the losses of all ranks are finite (the same answer on every
-        rank), and the sizes, finite or not.
+        rank), and the sizes, finite or not, then the sums of the flags.
     """
     double = any(v.dtype is torch.float64 for v in (*losses, *sizes))
     dtype = torch.float64 if double else torch.float32
-    flags = _stacked(losses, device, dtype).isfinite()
-    spoilt = flags.logical_not().sum()
+    finite = _stacked(losses, device, dtype).isfinite()
+    counts = finite.logical_not().sum().reshape(1)
+    if flags is not None:
+        counts = torch.cat([counts, flags])
     if world_size() > 1:
-        dist.all_reduce(spoilt)
-    count, *numbers = torch.cat(
-        [spoilt.to(dtype).reshape(1),
-         _stacked(sizes, device, dtype)]).tolist()
-    return not count, numbers
+        dist.all_reduce(counts)
+    spoilt, *numbers = torch.cat(
+        [counts[:1].to(dtype), _stacked(sizes, device, dtype),
+         counts[1:].to(dtype)]).tolist()
+    return not spoilt, numbers
 
 
 def gradient_size(stream_grads: Mapping[str, Gradients]) -> List[Tensor]:

@@ -1,19 +1,20 @@
-"""Gradients of one stream: taken without ``backward``, averaged over ranks.
+"""Gradients of one stream, taken without ``backward``.
 
 ``torch.autograd.grad`` does not wake the reducer of DistributedDataParallel,
-which would reduce the first of several backward passes only, silently. So
-the reduction is done here, once per update.
+which would reduce the first of several backward passes only, silently.
+:mod:`~mmdeepkd.engine.reduction` reduces instead.
 """
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.optim import Optimizer
 
 Gradients = List[Optional[Tensor]]
 
 # As large as DistributedDataParallel's buckets.
-_BUCKET_BYTES = 25 * 2**20
+_CHUNK_BYTES = 25 * 2**20
 
 
 def stream_gradients(loss: Tensor,
@@ -58,19 +59,57 @@ def stream_gradients(loss: Tensor,
 
 
 def multiplied(grads: Gradients, factor: Tensor) -> Gradients:
-    """Return gradients times a 0-d tensor, as tensors of their own.
+    """Replace gradients by tensors of their own, times a 0-d tensor.
+
+    Not in place: autograd may give one tensor for two parameters. Beyond the
+    list the memory of one chunk is needed.
 
     Args:
-        grads: One tensor, or None, per parameter.
+        grads: One tensor, or None, per parameter; changed in place.
         factor: 0-d.
+
+    Returns:
+        The same list.
     """
-    present = {i: g for i, g in enumerate(grads) if g is not None}
-    scaled = list(grads)
-    if present:
-        values = torch._foreach_mul(list(present.values()), factor)
-        for i, value in zip(present, values):
-            scaled[i] = value
-    return scaled
+    found = [i for i, g in enumerate(grads) if g is not None]
+    for chunk in chunks(found, grads):
+        scaled = torch._foreach_mul(present(grads, chunk), factor)
+        for i, value in zip(chunk, scaled):
+            grads[i] = value
+    return grads
+
+
+def chunks(indices: Sequence[int],
+           tensors: Sequence[Optional[Tensor]]) -> Iterator[List[int]]:
+    """Yield the indices in groups of one dtype, one device and some 25 MB.
+
+    Args:
+        indices: Of the tensors to group.
+        tensors: Those at the indices are not None.
+    """
+    groups: Dict[Tuple[torch.dtype, torch.device], List[int]] = {}
+    sizes: Dict[Tuple[torch.dtype, torch.device], int] = {}
+    for i, tensor in zip(indices, present(tensors, indices)):
+        key = (tensor.dtype, tensor.device)
+        groups.setdefault(key, []).append(i)
+        sizes[key] = sizes.get(key, 0) + (
+            tensor.numel() * tensor.element_size())
+        if sizes[key] >= _CHUNK_BYTES:
+            yield groups.pop(key)
+            sizes.pop(key)
+    yield from groups.values()
+
+
+def present(tensors: Sequence[Optional[Tensor]],
+            indices: Sequence[int]) -> List[Tensor]:
+    """Return the tensors at the indices that are not None."""
+    picked = [tensors[i] for i in indices]
+    return [tensor for tensor in picked if tensor is not None]
+
+
+def parameters(optimizer: Optimizer) -> List[Tensor]:
+    """Return the parameters in the order of the gradients."""
+    return [p for g in optimizer.param_groups for p in g['params']]
 
 
 def world_size() -> int:
@@ -78,79 +117,3 @@ def world_size() -> int:
     if dist.is_available() and dist.is_initialized():
         return dist.get_world_size()
     return 1
-
-
-def reduce_streams(stream_grads: Dict[str, Gradients], streams: Sequence[str],
-                   params: Sequence[Tensor]) -> Dict[str, Gradients]:
-    """Average the gradients of every stream over all ranks.
-
-    A gradient that any rank has is reduced, with zeros from the ranks that
-    lack it, so a rank whose batch missed a head stays in step; a gradient
-    that no rank has stays ``None``, as with one process.
-
-    Args:
-        stream_grads: ``{stream: gradients}`` of this rank.
-        streams: All streams any rank may have, in the same order everywhere.
-        params: The parameters, in the order of the gradients.
-
-    Returns:
-        ``{stream: gradients}``, equal on all ranks.
-    """
-    used = _used_anywhere(stream_grads, streams, params)
-    reduced: Dict[str, Gradients] = {
-        stream: [None] * len(params)
-        for stream, flags in zip(streams, used) if any(flags)
-    }
-    pending = []
-    for bucket in _buckets(used, params):
-        flat = torch.cat([
-            _gradient_or_zero(stream_grads, streams[s], params, i).reshape(-1)
-            for s, i in bucket
-        ]).div_(world_size())
-        pending.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
-    for bucket, flat, work in pending:
-        work.wait()
-        parts = flat.split_with_sizes(
-            [params[i].numel() for _, i in bucket])
-        for (s, i), part in zip(bucket, parts):
-            reduced[streams[s]][i] = part.view_as(params[i])
-    return reduced
-
-
-def _used_anywhere(stream_grads: Dict[str, Gradients], streams: Sequence[str],
-                   params: Sequence[Tensor]) -> List[List[int]]:
-    missing: Gradients = [None] * len(params)
-    flags = torch.tensor(
-        [[int(g is not None) for g in stream_grads.get(s, missing)]
-         for s in streams],
-        dtype=torch.int32,
-        device=params[0].device)
-    dist.all_reduce(flags)
-    return flags.tolist()
-
-
-def _buckets(used: List[List[int]],
-             params: Sequence[Tensor]) -> Iterator[List[Tuple[int, int]]]:
-    """Yield (stream, parameter) index pairs of one dtype and device."""
-    open_buckets: Dict[Tuple[torch.dtype, torch.device],
-                       List[Tuple[int, int]]] = {}
-    sizes: Dict[Tuple[torch.dtype, torch.device], int] = {}
-    for s, flags in enumerate(used):
-        for i, flag in enumerate(flags):
-            if not flag:
-                continue
-            key = (params[i].dtype, params[i].device)
-            open_buckets.setdefault(key, []).append((s, i))
-            sizes[key] = sizes.get(key, 0) + (
-                params[i].numel() * params[i].element_size())
-            if sizes[key] >= _BUCKET_BYTES:
-                yield open_buckets.pop(key)
-                sizes.pop(key)
-    yield from open_buckets.values()
-
-
-def _gradient_or_zero(stream_grads: Dict[str, Gradients], stream: str,
-                      params: Sequence[Tensor], index: int) -> Tensor:
-    grads = stream_grads.get(stream)
-    grad = None if grads is None else grads[index]
-    return torch.zeros_like(params[index]) if grad is None else grad

@@ -15,15 +15,11 @@ from mmdeepkd.registry import OPTIM_WRAPPERS
 
 from .clipping import expose_sum, rescaled
 from .decouple import decouple, resolve_offsets
-from .finite import ADVICE, bad_gradients, gradient_size, measure
-from .gradients import (
-    Gradients,
-    reduce_streams,
-    stream_gradients,
-    world_size,
-)
-from .optimizers.streams import gradient_sum
-from .stream_losses import StreamLosses, as_streams
+from .finite import ADVICE, bad_gradients, gradient_size
+from .gradients import Gradients, parameters, stream_gradients
+from .held_gradients import HeldGradients
+from .reduction import backward_order
+from .stream_losses import StreamLosses, as_streams, sum_losses
 from .update_guard import SKIPPED, UpdateGuard, counted_steps
 
 
@@ -38,16 +34,19 @@ class DeepKDOptimWrapper(OptimWrapper):
     The configured SGD becomes a :class:`~mmdeepkd.engine.DecoupledSGD` of the
     same groups, AdamW a :class:`~mmdeepkd.engine.DecoupledAdamW`. Each
     iteration takes one backward per *distinct momentum*; gradients are
-    accumulated, averaged over ranks and clipped (by the norm of their sum)
-    before one step. Accumulation, clipping, ``paramwise_cfg``, schedulers,
-    EMA and resume work as with MMEngine's wrapper.
+    accumulated, averaged over ranks (each stream while the next one's
+    backward runs) and clipped (by the norm of their sum) before one step.
+    Accumulation, clipping, ``paramwise_cfg``, schedulers, EMA and resume work
+    as with MMEngine's wrapper.
 
     A loss or gradient that is inf or NaN on any rank never reaches a
     parameter or a momentum: it stops training on every rank, with the
     iteration, the stream and the loss's name, or, when asked, its step is
-    left out. This takes one synchronisation of host and device per update
-    (and with several processes, which must agree on the parameters that have
-    a gradient, there is another).
+    left out. So no stream can be folded into its momentum before the last
+    one is known: at the peak one set of gradients per distinct momentum is
+    held beside the graph. All this takes one synchronisation of host and
+    device per update (and with several processes another one where what has
+    a gradient is not what had one in the last update).
 
     Args:
         optimizer: A ``torch.optim.SGD`` or ``torch.optim.AdamW``.
@@ -101,7 +100,8 @@ class DeepKDOptimWrapper(OptimWrapper):
             clip_grad=None if clip_grad is None else dict(clip_grad))
         self.nonfinite = nonfinite
         self._guard = UpdateGuard(nonfinite)
-        self._pending: Dict[str, Gradients] = {}
+        self._held = HeldGradients(self.optimizer)
+        self._in_update_params = False
 
     @property
     def skipped_steps(self) -> int:
@@ -123,7 +123,11 @@ class DeepKDOptimWrapper(OptimWrapper):
             FloatingPointError: A loss or gradient is not finite.
         """
         self._guard.note(loss, self._inner_count + 1)
-        super().update_params(loss, step_kwargs, zero_kwargs)
+        self._in_update_params = True
+        try:
+            super().update_params(loss, step_kwargs, zero_kwargs)
+        finally:
+            self._in_update_params = False
 
     def scale_loss(self, loss: StreamLosses) -> Dict[str, Tensor]:
         """Divide every stream's loss by the accumulation factor."""
@@ -143,16 +147,18 @@ class DeepKDOptimWrapper(OptimWrapper):
                 plain scalar.
             retain_graph: Keep the graph after the last stream.
         """
-        params = self._parameters()
-        losses = self._by_leader(as_streams(loss))
-        last = len(losses) - 1
-        for i, (leader, value) in enumerate(losses.items()):
-            grads = stream_gradients(
-                self._scale(value), params, retain_graph or i < last)
-            held = self._pending.get(leader)
-            self._pending[leader] = grads if held is None else gradient_sum(
-                [held, grads])
+        losses = sum_losses(as_streams(loss), self.optimizer.leaders())
+        order = [s for s in backward_order(self.optimizer) if s in losses]
+        # should_update speaks of the count after this iteration.
         self._inner_count += 1
+        # After a backward of the user's own another may follow.
+        complete = self._in_update_params and self.should_update()
+        for leader in order:
+            self._held.add(leader, stream_gradients(
+                self._scale(losses.pop(leader)), self._parameters(),
+                retain_graph or leader != order[-1]))
+            if complete:
+                self._held.send(last=leader)
 
     def step(self, **kwargs: Any) -> None:
         """Average over ranks, clip, and update the parameters.
@@ -160,19 +166,15 @@ class DeepKDOptimWrapper(OptimWrapper):
         Args:
             kwargs: Passed to the optimizer's ``step``.
         """
-        grads = self._pending
-        if not grads:
+        if not self._held.streams:
             # Gradients in p.grad, from a backward of the user's own.
             super().step(**kwargs)
             return
-        if world_size() > 1:
-            leaders = dict.fromkeys(self.optimizer.leaders().values())
-            grads = reduce_streams(grads, list(leaders), self._parameters())
-        self._update(grads, **kwargs)
+        self._update(self._held.collect(), **kwargs)
 
     def zero_grad(self, **kwargs: Any) -> None:
         """Forget the gradients of this update."""
-        self._pending = {}
+        self._held.forget()
         self._guard.forget()
         super().zero_grad(**kwargs)
 
@@ -204,14 +206,17 @@ class DeepKDOptimWrapper(OptimWrapper):
         return loss
 
     def _update(self, grads: Dict[str, Gradients], **kwargs: Any) -> None:
-        """Check, clip and step; the gradients are final."""
+        """Check, clip and step."""
         clip = bool(self.clip_grad_kwargs and grads)
         if clip:
             expose_sum(self._parameters(), grads)
             sizes, factor = self._clip_sum()
         else:
             sizes = gradient_size(grads)
-        finite, numbers = measure(self._guard.losses, sizes, self._device)
+        finite, numbers, final = self._held.measure(self._guard.losses, sizes)
+        if not final:
+            self._update(self._held.streams, **kwargs)
+            return
         if not (finite and all(map(math.isfinite, numbers))):
             self._reject(grads)
             return
@@ -245,22 +250,7 @@ class DeepKDOptimWrapper(OptimWrapper):
         return self._parameters()[0].device
 
     def _parameters(self) -> List[Tensor]:
-        return [p for g in self.optimizer.param_groups for p in g['params']]
-
-    def _by_leader(self, losses: Mapping[str, Tensor]) -> Dict[str, Tensor]:
-        """Sum the losses of streams that share a momentum."""
-        leaders = self.optimizer.leaders()
-        merged: Dict[str, Tensor] = {}
-        for stream, loss in losses.items():
-            if stream not in leaders:
-                raise KeyError(
-                    f'the losses hold the stream {stream!r}, the optimizer '
-                    f'wrapper knows {", ".join(leaders)}: give it a momentum '
-                    'with offsets=dict(...) of DeepKDOptimWrapper.')
-            leader = leaders[stream]
-            merged[leader] = loss if leader not in merged else (
-                merged[leader] + loss)
-        return merged
+        return parameters(self.optimizer)
 
     def _clip_sum(self) -> Tuple[List[Tensor], Tensor]:
         """Clip ``p.grad`` by its norm; return [norm] and the factor applied.

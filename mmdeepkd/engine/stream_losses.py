@@ -1,5 +1,5 @@
 """The losses that an optimizer wrapper is given."""
-from typing import Mapping, Union
+from typing import Dict, Mapping, Union
 
 from torch import Tensor
 
@@ -33,3 +33,30 @@ def as_parts(loss: StreamLosses) -> Parts:
         return parts
     return {stream: {'total' if stream == PLAIN else stream: value}
             for stream, value in as_streams(loss).items()}
+
+
+def sum_losses(losses: Mapping[str, Tensor],
+               leaders: Mapping[str, str]) -> Dict[str, Tensor]:
+    """Sum the losses of streams that share a momentum.
+
+    Args:
+        losses: ``{stream: scalar}``.
+        leaders: ``{stream: stream whose buffer it uses}``.
+
+    Returns:
+        ``{leader: scalar}``.
+
+    Raises:
+        KeyError: A stream is not in ``leaders``.
+    """
+    merged: Dict[str, Tensor] = {}
+    for stream, loss in losses.items():
+        if stream not in leaders:
+            raise KeyError(
+                f'the losses hold the stream {stream!r}, the optimizer '
+                f'wrapper knows {", ".join(leaders)}: give it a momentum '
+                'with offsets=dict(...) of DeepKDOptimWrapper.')
+        leader = leaders[stream]
+        merged[leader] = loss if leader not in merged else (
+            merged[leader] + loss)
+    return merged

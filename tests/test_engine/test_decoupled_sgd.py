@@ -221,6 +221,30 @@ def test_the_state_holds_one_buffer_per_distinct_momentum(
     assert all(set(optimizer.state[p]) == expected for p in params)
 
 
+@pytest.mark.parametrize('streams', [
+    ('task', 'target'), ('target', 'task'), ('target', )
+])
+@pytest.mark.parametrize('first', ['task', 'target'])
+@pytest.mark.parametrize('offset', [0., 0.05])
+def test_weight_decay_does_not_depend_on_the_order_of_streams(
+        streams, first, offset):
+    second = dict(task='target', target='task')[first]
+    hyper = dict(lr=0.1, weight_decay=0.1)
+    offsets = dict(task=offset, target=0.)
+    params, others = parameters(), parameters()
+    optimizer = DecoupledSGD(
+        params, offsets={s: offsets[s] for s in (first, second)}, **hyper)
+    usual = DecoupledSGD(others, offsets=offsets, **hyper)
+    for step in range(3):
+        grads = stream_lists(params, step, ('task', 'target'))
+        optimizer.step({s: grads[s] for s in streams})
+        usual.step({s: grads[s] for s in sorted(streams)[::-1]})
+
+    assert optimizer.leaders()['task'] == 'task'
+    assert difference(params, others) <= 1e-12
+    assert difference(params, parameters()) > 0.01
+
+
 def test_the_plain_stream_has_its_own_buffer():
     params = parameters()
     optimizer = DecoupledSGD(params, 0.1)

@@ -191,7 +191,7 @@ def test_a_skipped_step_leaves_the_statistics_of_batch_norm():
     net = nn.Sequential(nn.BatchNorm1d(6), *toy_net(dtype=torch.float))
     wrapper = wrap(net, nonfinite='skip', accumulative_counts=2)
     for factor in (1, 1, 1, NAN):
-        if factor == 1 and not wrapper._pending:
+        if factor == 1 and not wrapper._held.streams:
             before = everything(net, wrapper)
         with wrapper.optim_context(net):
             losses = toy_streams(net, toy_batch(dtype=torch.float) * factor)

@@ -174,6 +174,21 @@ def test_nesterov_of_a_plain_sgd_is_dropped_and_told():
     }
 
 
+def test_a_buffer_that_task_shared_under_another_name_goes_on_as_task():
+    offsets = dict(target=0., task=0.)
+    params, optimizer = stepped(offsets=offsets)
+    others = [p.clone() for p in params]
+    state = copy.deepcopy(optimizer.state_dict())
+    for held in state['state'].values():
+        held['target_momentum_buffer'] = held.pop('task_momentum_buffer')
+    resumed = DecoupledSGD(others, lr=0.1, offsets=offsets)
+    resumed.load_state_dict(state)
+    optimizer.step(stream_lists(params, 3, offsets))
+    resumed.step(stream_lists(others, 3, offsets))
+
+    assert equal(params, others)
+
+
 def test_other_offsets_in_the_checkpoint_are_told_and_kept():
     _, trained = stepped(offsets=dict(DELTAS, target=-0.02))
     _, optimizer = stepped(0)

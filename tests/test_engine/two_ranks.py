@@ -8,16 +8,16 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 from torch.optim import SGD, AdamW
 
-import mmdeepkd.engine.optim_wrapper as wrapper_module
 from mmdeepkd.engine import (
     AmpDeepKDOptimWrapper,
     DeepKDOptimWrapper,
     FiniteLossHook,
     gradients,
 )
-from mmdeepkd.engine.gradients import reduce_streams
+from mmdeepkd.engine.reduction import StreamReducer
 from tests.helpers.float16 import AVAILABLE
 from tests.helpers.toys import spoil_gradient, toy_batch, toy_streams
+from tests.helpers.unreduced import launch_all_but_target
 
 STEPS = 4
 
@@ -120,11 +120,7 @@ def buffers_in_forward(rank, broadcast):
 
 def train_unreduced(rank):
     """The same, but the stream ``target`` is left as it is on each rank."""
-    def reduce(stream_grads, streams, params):
-        reduced = reduce_streams(stream_grads, streams, params)
-        return {**reduced, 'target': stream_grads['target']}
-
-    with mock.patch.object(wrapper_module, 'reduce_streams', reduce):
+    with mock.patch.object(StreamReducer, '_launch', launch_all_but_target):
         return train_rank(rank, {}, {})
 
 
@@ -188,7 +184,7 @@ def stop_by_the_hook(rank):
 
 def train_in_small_buckets(rank):
     """Reduce a few numbers at a time, as a large model does."""
-    with mock.patch.object(gradients, '_BUCKET_BYTES', 64):
+    with mock.patch.object(gradients, '_CHUNK_BYTES', 64):
         return train_rank(rank, {}, {})
 
 

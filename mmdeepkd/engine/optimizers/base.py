@@ -1,9 +1,11 @@
 """What the optimizers over gradient streams share."""
+import itertools
 import warnings
 from typing import (
     Any,
     Dict,
     Iterable,
+    Iterator,
     List,
     Mapping,
     Optional,
@@ -74,12 +76,14 @@ class DecoupledOptimizer(Optimizer):
         """Map every stream to the stream whose buffer it uses.
 
         Returns:
-            ``{stream: leader}``, in the order of ``offsets``, then
-            ``{'plain': 'plain'}``. Gradients of streams with one leader may
-            be summed before they are passed to :meth:`step`.
+            ``{stream: leader}``, task first, then in the order of
+            ``offsets``, then ``{'plain': 'plain'}``. Gradients of streams
+            with one leader may be summed before they are passed to
+            :meth:`step`.
         """
         all_offsets = [group['offsets'] for group in self.param_groups]
-        names = list(all_offsets[0])
+        # The weight decay is in the stream of this name.
+        names = sorted(all_offsets[0], key=lambda name: name != 'task')
         if self.merge:
             leaders = merge_by_offset(names, all_offsets)
         else:
@@ -112,20 +116,22 @@ class DecoupledOptimizer(Optimizer):
             stream_grads = {PLAIN: [p.grad for p in params]}
         grads = sum_by_leader(stream_grads, self.leaders(), len(params))
         self._check_plain(grads)
-        groups = [g for g in self.param_groups for _ in g['params']]
-        for members in self._buckets(params, groups, grads):
+        for group, members in self._buckets(grads):
             self._update([params[i] for i in members],
                          {name: [g[i] for i in members]
-                          for name, g in grads.items()}, groups[members[0]])
+                          for name, g in grads.items()}, group)
 
     def _check_group(self, group: Mapping[str, Any]) -> None:
         """Raise unless the subclass's own hyper-parameters are in range."""
         raise NotImplementedError
 
-    def _settings(self, param: Tensor, group: Mapping[str,
-                                                      Any]) -> Tuple[Any, ...]:
-        """Return what parameters must share to be updated together."""
+    def _settings(self, group: Mapping[str, Any]) -> Tuple[Any, ...]:
+        """Return what groups must share to be updated together."""
         raise NotImplementedError
+
+    def _age(self, param: Tensor) -> float:
+        """Return what parameters of equal settings must share, too."""
+        return 0.0
 
     def _update(self, params: Sequence[Tensor], grads: Mapping[str, Gradients],
                 group: Mapping[str, Any]) -> None:
@@ -144,22 +150,32 @@ class DecoupledOptimizer(Optimizer):
                 f'{"a plain loss" if plain else "streams"}: their momentum '
                 'buffers do not mix; use one of the two during a run.')
 
-    def _buckets(self, params: Sequence[Tensor],
-                 groups: Sequence[Mapping[str, Any]],
-                 grads: Mapping[str, Gradients]) -> Iterable[List[int]]:
-        """Group the indices of parameters that can be updated together.
+    def _buckets(
+            self, grads: Mapping[str, Gradients]
+    ) -> Iterator[Tuple[Mapping[str, Any], List[int]]]:
+        """Yield a group and the parameters that can be updated by it together.
 
         ``paramwise_cfg`` makes a group per parameter: foreach over a group
         would be a loop. Parameters without any gradient are left out.
         """
-        buckets: Dict[Tuple[Any, ...], List[int]] = {}
-        for i, (param, group) in enumerate(zip(params, groups)):
-            if all(g[i] is None for g in grads.values()):
-                continue
-            key = (*self._settings(param, group),
-                   tuple(group['offsets'].items()), param.device, param.dtype)
-            buckets.setdefault(key, []).append(i)
-        return buckets.values()
+        # Settings are compared per group, not per parameter: it is cheaper.
+        alike: Dict[Tuple[Any, ...], Tuple[Dict[str, Any], Dict[
+            Tuple[Any, ...], List[int]]]] = {}
+        first, *others = grads.values()
+        indices = itertools.count()
+        for group in self.param_groups:
+            key = (*self._settings(group), *group['offsets'].items())
+            _, buckets = alike.setdefault(key, (group, {}))
+            # In this order zip takes no index beyond those of the group.
+            for param, index in zip(group['params'], indices):
+                if first[index] is None and all(
+                        g[index] is None for g in others):
+                    continue
+                own = (param.device, param.dtype, self._age(param))
+                buckets.setdefault(own, []).append(index)
+        for group, buckets in alike.values():
+            for members in buckets.values():
+                yield group, members
 
     def __getstate__(self) -> Dict[str, Any]:
         """Return all that a copy or a pickle needs."""

@@ -82,12 +82,13 @@ class DecoupledAdamW(DecoupledOptimizer):
             raise ValueError(
                 f'DecoupledAdamW needs eps >= 0, got {group["eps"]}.')
 
-    def _settings(self, param: Tensor, group: Mapping[str,
-                                                      Any]) -> Tuple[Any, ...]:
-        # Bias correction needs the number of steps that a parameter took.
-        steps = self.state[param].get('step', 0)
+    def _settings(self, group: Mapping[str, Any]) -> Tuple[Any, ...]:
         return (float(group['lr']), *group['betas'], group['eps'],
-                group['weight_decay'], float(steps))
+                group['weight_decay'])
+
+    def _age(self, param: Tensor) -> float:
+        # Bias correction needs the number of steps that a parameter took.
+        return float(self.state[param].get('step', 0))
 
     def _update(self, params: Sequence[Tensor], grads: Mapping[str, Gradients],
                 group: Mapping[str, Any]) -> None:

@@ -1,9 +1,10 @@
 """AdamW's update over gradient streams, as a function."""
-from typing import Any, List, Mapping, Sequence
+from typing import Any, List, Mapping, Optional, Sequence
 
 import torch
 from torch import Tensor
 
+from .parts import columns, parts
 from .streams import (
     Gradients,
     State,
@@ -39,26 +40,43 @@ def adamw_step(params: Sequence[Tensor], grads: Mapping[str, Gradients],
         state: The optimizer's state. A stream's moment appears in it when
             the stream first has a gradient: until then it is 0.
     """
+    # Not torch's fused AdamW: it knows one first moment, not one per stream.
     betas = {stream: check_momentum(stream, group) for stream in grads}
-    lr, beta2 = float(group['lr']), group['betas'][1]
     steps = _count(params, state)
+    squares = [v for v in _begun(params, 'exp_avg_sq', state)
+               if v is not None]
+    firsts = {
+        stream: _begun(params, buffer_key(stream, FIRST), state, values)
+        for stream, values in grads.items()
+    }
+    for part in parts(params):
+        _move(part.of(params), {s: part.of(g) for s, g in grads.items()},
+              {s: part.of(m) for s, m in firsts.items()}, part.of(squares),
+              group, betas, steps)
+
+
+def _move(params: List[Tensor], grads: Mapping[str, Gradients],
+          firsts: Mapping[str, Gradients], squares: List[Tensor],
+          group: Mapping[str, Any], betas: Mapping[str, float],
+          steps: float) -> None:
+    """Advance moments that have begun, and move their parameters."""
+    lr, beta2 = float(group['lr']), group['betas'][1]
     decay = 1 - lr * group['weight_decay']
     if decay != 1:
-        torch._foreach_mul_(list(params), decay)
-    scales = _advance_second(params, grads, beta2, state)
+        torch._foreach_mul_(params, decay)
+    scales = _advance_second(squares, grads, beta2)
     # The operations and their order are torch's, to give its very numbers.
     torch._foreach_div_(scales, (1 - beta2**steps)**0.5)
     torch._foreach_add_(scales, group['eps'])
     for stream, values in grads.items():
-        key, beta = buffer_key(stream, FIRST), betas[stream]
-        _advance_first(params, values, key, beta, state)
-        moved = [i for i, p in enumerate(params) if key in state[p]]
+        beta, moments = betas[stream], firsts[stream]
+        _advance_first(moments, values, beta)
+        moved = [row for row in zip(params, moments, scales)
+                 if row[1] is not None]
         if moved:
-            torch._foreach_addcdiv_(
-                [params[i] for i in moved],
-                [state[params[i]][key] for i in moved],
-                [scales[i] for i in moved],
-                value=-lr / (1 - beta**steps))
+            targets, means, roots = columns(moved)
+            torch._foreach_addcdiv_(targets, means, roots,
+                                    value=-lr / (1 - beta**steps))
 
 
 def _count(params: Sequence[Tensor], state: State) -> float:
@@ -71,30 +89,35 @@ def _count(params: Sequence[Tensor], state: State) -> float:
     return float(steps)
 
 
-def _advance_second(params: Sequence[Tensor], grads: Mapping[str, Gradients],
-                    beta2: float, state: State) -> List[Tensor]:
+def _begun(params: Sequence[Tensor], key: str, state: State,
+           grads: Optional[Gradients] = None) -> List[Optional[Tensor]]:
+    """Return moments; they begin, at 0, with a stream's first gradient."""
+    moments = []
+    for i, param in enumerate(params):
+        held = state[param]
+        if key not in held and (grads is None or grads[i] is not None):
+            held[key] = torch.zeros_like(param)
+        moments.append(held.get(key))
+    return moments
+
+
+def _advance_second(squares: List[Tensor], grads: Mapping[str, Gradients],
+                    beta2: float) -> List[Tensor]:
     """Advance the moment of the summed gradient; return its square root."""
     total = [g for g in gradient_sum(list(grads.values())) if g is not None]
-    for param in params:
-        if 'exp_avg_sq' not in state[param]:
-            state[param]['exp_avg_sq'] = torch.zeros_like(param)
-    squares = [state[p]['exp_avg_sq'] for p in params]
     torch._foreach_mul_(squares, beta2)
     torch._foreach_addcmul_(squares, total, total, value=1 - beta2)
     return list(torch._foreach_sqrt(squares))
 
 
-def _advance_first(params: Sequence[Tensor], values: Gradients, key: str,
-                   beta: float, state: State) -> None:
+def _advance_first(moments: Gradients, values: Gradients,
+                   beta: float) -> None:
     """Advance one stream's moments."""
-    pairs = [(p, g) for p, g in zip(params, values) if g is not None]
-    for param, _ in pairs:
-        if key not in state[param]:
-            state[param][key] = torch.zeros_like(param)
+    pairs = [(m, g) for m, g in zip(moments, values) if g is not None]
     if pairs:
-        torch._foreach_lerp_([state[p][key] for p, _ in pairs],
-                             [g for _, g in pairs], 1 - beta)
-    idle = [state[p][key] for p, g in zip(params, values)
-            if g is None and key in state[p]]
+        means, given = columns(pairs)
+        torch._foreach_lerp_(means, given, 1 - beta)
+    idle = [m for m, g in zip(moments, values)
+            if g is None and m is not None]
     if idle:
         torch._foreach_mul_(idle, beta)
