@@ -2,8 +2,9 @@
 
     python tools/check_teacher.py configs/coco/deepkd_frcnn_r101_r18.py
 
-The teacher is built and loaded as in training, and classifies the validation
-images through its own preprocessor. Exits with 1 when it falls short. In a
+The teacher is built and loaded as in training, made faster as the config's
+teacher_speedup says, and classifies the validation images through its own
+preprocessor. Exits with 1 when it falls short. In a
 config of one's own: teacher_metric = dict(name='coco/bbox_mAP', value=0.394),
 the name and the unit being those that the evaluator prints.
 """
@@ -67,7 +68,8 @@ def measure(cfg: Config, args: argparse.Namespace) -> None:
     expected = read_expected(cfg)
     runner = build_runner(cfg)
     # As in training: the distiller builds it, and loads it strictly.
-    runner.model = runner.model.teacher
+    speedup = runner.model.teacher_speedup
+    runner.model = runner.model.running_teacher()
     dataset = runner.val_loop.dataloader.dataset
     check_classes(cfg, runner.model, dataset)
     total = images = len(dataset)
@@ -80,7 +82,11 @@ def measure(cfg: Config, args: argparse.Namespace) -> None:
         take_part(runner, images)
     if images < total or 'indices' in cfg.val_dataloader.dataset:
         score_these_images_only(runner.val_loop)
-    report(runner.val(), expected, allowed,
+    metrics = runner.val()
+    print('\nthe teacher ran as in training: '
+          + ('as loaded.' if speedup is None else
+             f'with teacher_speedup ({speedup.describe()}).'))
+    report(metrics, expected, allowed,
            f'{images} of {total} validation images')
 
 

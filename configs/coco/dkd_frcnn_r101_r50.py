@@ -16,6 +16,8 @@ model = dict(
         'https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/'
         'faster_rcnn_r101_fpn_1x_coco/'
         'faster_rcnn_r101_fpn_1x_coco_20200130-f513f705.pth'),
+    teacher_speedup=dict(
+        channels_last=True, fold_bn=True, amp=None, compile=False),
     losses=dict(
         type='mmdeepkd.DKDLoss', alpha=1.0, beta=0.25, temperature=1.0))
 # mmdet's model zoo.

@@ -11,6 +11,7 @@ from mmdeepkd.distillers import (
     Classes,
     ClassMap,
     ClassMapping,
+    Root,
     check_num_logits,
     check_topk,
     convert_pixels,
@@ -29,6 +30,7 @@ from .logits import (
     count_logits,
     logits_module,
     network_of,
+    teacher_roots,
 )
 from .loss_checks import check_losses
 
@@ -66,6 +68,12 @@ class ClassifierDistiller(BaseDistiller):
             by index or all by name (as in the metadata of its checkpoint),
             where the teacher knows other classes. See :class:`ClassMap` for
             what is then taught. None: the classes are the same.
+        teacher_speedup: ``dict(channels_last=True, fold_bn=True, amp=None,
+            compile=False)`` or some of it, for the teacher's backbone and
+            neck (a network of timm or transformers as a whole); see
+            :class:`BaseDistiller`. None: the teacher runs as loaded.
+        channels_last: Whether the student's convolutions run in torch's
+            channels_last format.
 
     Raises:
         TypeError: A model gives no softmax logits of known number, or its
@@ -93,7 +101,9 @@ class ClassifierDistiller(BaseDistiller):
                  student_init: Optional[Dict[str, Any]] = None,
                  data_preprocessor: Optional[Dict[str, Any]] = None,
                  init_cfg: Optional[Dict[str, Any]] = None,
-                 teacher_class_map: Optional[ClassMapping] = None) -> None:
+                 teacher_class_map: Optional[ClassMapping] = None,
+                 teacher_speedup: Optional[Dict[str, Any]] = None,
+                 channels_last: bool = False) -> None:
         student = student_config(
             dict(student=student, data_preprocessor=data_preprocessor))
         teacher = resolve_model_config(teacher, 'teacher')
@@ -109,7 +119,9 @@ class ClassifierDistiller(BaseDistiller):
             losses,
             task_weight,
             student_init,
-            init_cfg=init_cfg)
+            init_cfg=init_cfg,
+            teacher_speedup=teacher_speedup,
+            channels_last=channels_last)
         self._pixel_formats = (pixel_format(self.student, 'student'),
                                pixel_format(self.teacher, 'teacher'))
         self._counts = [
@@ -177,7 +189,8 @@ class ClassifierDistiller(BaseDistiller):
     def _run_student(self, inputs: Tensor,
                      data_samples: Any) -> Tuple[Losses, Tensor]:
         with self._capture.recording() as outputs, explain_single_value():
-            losses = self.student.loss(inputs, data_samples)
+            losses = self.student.loss(
+                self._student_inputs(inputs), data_samples)
         return losses, check_logits(outputs, self._counts[0], 'student')
 
     @torch.no_grad()
@@ -189,11 +202,15 @@ class ClassifierDistiller(BaseDistiller):
                 inputs, data_samples if self._views == 1 else (),
                 source.divisor)
             inputs = convert_pixels(inputs, source, wanted, shapes)
+        logits = self.running_teacher()(inputs)
         return self.class_map(
-            check_logits([self.teacher(inputs)], self._counts[1], 'teacher'))
+            check_logits([logits], self._counts[1], 'teacher'))
 
     def _teacher_network(self, teacher: Any) -> Any:
         return network_of(teacher)
+
+    def _teacher_roots(self) -> List[Root]:
+        return teacher_roots(self.teacher)
 
 
 def _task_names(losses: Losses, suffix: str) -> Losses:

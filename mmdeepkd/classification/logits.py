@@ -7,6 +7,8 @@ from mmpretrain.models.heads import ArcFaceClsHead, ClsHead
 from mmpretrain.models.losses import FocalLoss
 from torch import Tensor, nn
 
+from mmdeepkd.distillers import Root
+
 # Classifiers that only wrap the network of another library.
 _WRAPPERS = (TimmClassifier, HuggingFaceClassifier)
 
@@ -22,6 +24,23 @@ def network_of(classifier: nn.Module) -> nn.Module:
     if isinstance(classifier, _WRAPPERS):
         return classifier.model
     return classifier
+
+
+def teacher_roots(classifier: nn.Module) -> List[Root]:
+    """Return the dense parts of a classifier.
+
+    Its head stays as it is: one small matrix product, whose result are the
+    logits.
+
+    Args:
+        classifier: The teacher.
+    """
+    if isinstance(classifier, _WRAPPERS):
+        return [Root('model', contiguous=True)]
+    return [
+        Root(name, contiguous=True) for name in ('backbone', 'neck')
+        if getattr(classifier, name, None) is not None
+    ]
 
 
 def logits_module(classifier: nn.Module, role: str) -> nn.Module:

@@ -9,6 +9,7 @@ from mmdeepkd.distillers import (
     BaseDistiller,
     ClassMapping,
     PixelFormat,
+    Root,
     check_num_logits,
     check_topk,
     convert_pixels,
@@ -19,7 +20,13 @@ from mmdeepkd.distillers.model_config import ModelConfig
 from mmdeepkd.registry import MODELS
 
 from .annotations import check_annotations
-from .pairing import check_two_stage, classify_rois, map_classes, pair_stages
+from .pairing import (
+    check_two_stage,
+    classify_rois,
+    map_classes,
+    pair_stages,
+    teacher_roots,
+)
 from .roi_capture import RoICapture, RoISample, as_stages
 
 
@@ -52,6 +59,12 @@ class DetectorDistiller(BaseDistiller):
             where the teacher knows other classes; background is mapped to
             background. See :class:`ClassMap` for what is then taught. None:
             the classes are the same.
+        teacher_speedup: ``dict(channels_last=True, fold_bn=True, amp=None,
+            compile=False)`` or some of it, for the teacher's backbone, neck
+            and box heads; see :class:`BaseDistiller`. None: the teacher runs
+            as loaded.
+        channels_last: Whether the student's convolutions run in torch's
+            channels_last format.
 
     Raises:
         TypeError: A model is no two-stage detector.
@@ -79,10 +92,12 @@ class DetectorDistiller(BaseDistiller):
                  data_preprocessor: Optional[Dict[str, Any]] = None,
                  init_cfg: Optional[Dict[str, Any]] = None,
                  teacher_stage: Optional[int] = None,
-                 teacher_class_map: Optional[ClassMapping] = None) -> None:
+                 teacher_class_map: Optional[ClassMapping] = None,
+                 teacher_speedup: Optional[Dict[str, Any]] = None,
+                 channels_last: bool = False) -> None:
         super().__init__(student, teacher, teacher_checkpoint, losses,
                          task_weight, student_init, data_preprocessor,
-                         init_cfg)
+                         init_cfg, teacher_speedup, channels_last)
         check_two_stage(self.student, 'student')
         check_two_stage(self.teacher, 'teacher')
         self.class_map = map_classes(self.student, self.teacher,
@@ -124,15 +139,17 @@ class DetectorDistiller(BaseDistiller):
         """
         check_annotations(data_samples, self.class_map.num_classes)
         with self._capture.recording() as samples, explain_single_value():
-            losses = self.student.loss(inputs, data_samples)
+            losses = self.student.loss(
+                self._student_inputs(inputs), data_samples)
+        teacher = self.running_teacher()
         with torch.no_grad():
-            features = self.teacher.extract_feat(
+            features = teacher.extract_feat(
                 self._teacher_inputs(inputs, data_samples))
         weights = getattr(self.student.roi_head, 'stage_loss_weights', [1.0])
         for stage, sample in enumerate(samples):
             with torch.no_grad():
                 logits_teacher = self.class_map(
-                    classify_rois(self.teacher, features, sample.rois,
+                    classify_rois(teacher, features, sample.rois,
                                   self._teacher_stages[stage]))
             suffix = f'_s{stage}' if len(self._teacher_stages) > 1 else ''
             for name, loss in zip(self._loss_names, self.losses):
@@ -142,6 +159,9 @@ class DetectorDistiller(BaseDistiller):
                         value if weights[stage] == 1 else
                         weights[stage] * value)
         return losses
+
+    def _teacher_roots(self) -> List[Root]:
+        return teacher_roots(self.teacher)
 
     def _teacher_inputs(self, inputs: Tensor,
                         data_samples: SampleList) -> Tensor:

@@ -1,11 +1,12 @@
 """Which head of the teacher teaches which head of the student."""
 from typing import List, Optional
 
+from mmdet.models.detectors import TwoStageDetector
 from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor, nn
 
-from mmdeepkd.distillers import Classes, ClassMap, ClassMapping
+from mmdeepkd.distillers import Classes, ClassMap, ClassMapping, Root
 
 from .roi_capture import as_stages
 
@@ -106,6 +107,30 @@ def pair_stages(num_student: int, num_teacher: int,
             f'the student has {num_student} stages, the teacher '
             f'{num_teacher}: set teacher_stage to the one that teaches all.')
     return list(range(num_student))
+
+
+def teacher_roots(model: nn.Module) -> List[Root]:
+    """Return the dense parts that a two-stage teacher runs.
+
+    The RoI extractor between them is not one: mmcv's operators know neither
+    bfloat16 on the CPU nor channels_last.
+
+    Args:
+        model: The teacher.
+    """
+    # Its neck follows at once, in the same format.
+    direct = model.with_neck and (
+        type(model).extract_feat is TwoStageDetector.extract_feat)
+    roots = [Root('backbone', contiguous=not direct)]
+    if model.with_neck:
+        roots.append(Root('neck', contiguous=True))
+    if model.roi_head.with_shared_head:
+        roots.append(Root('roi_head.shared_head', contiguous=True))
+    head = 'roi_head.bbox_head'
+    if isinstance(model.roi_head.bbox_head, nn.ModuleList):
+        stages = len(model.roi_head.bbox_head)
+        return roots + [Root(f'{head}.{i}', True) for i in range(stages)]
+    return [*roots, Root(head, contiguous=True)]
 
 
 def classify_rois(model: nn.Module, features: List[Tensor], rois: Tensor,

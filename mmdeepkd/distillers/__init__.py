@@ -5,10 +5,11 @@ from .model_config import resolve_model_config, student_config
 from .num_logits import check_num_logits
 from .pixels import PixelFormat, convert_pixels
 from .single_value import explain_single_value
+from .speedup import Root
 from .topk import check_topk
 
 __all__ = [
     'BaseDistiller', 'ClassMap', 'ClassMapping', 'Classes', 'PixelFormat',
-    'check_num_logits', 'check_topk', 'convert_pixels', 'explain_single_value',
-    'resolve_model_config', 'student_config'
+    'Root', 'check_num_logits', 'check_topk', 'convert_pixels',
+    'explain_single_value', 'resolve_model_config', 'student_config'
 ]

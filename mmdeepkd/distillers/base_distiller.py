@@ -2,6 +2,7 @@
 from abc import abstractmethod
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
+import torch
 from mmengine.config import ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
@@ -9,7 +10,9 @@ from torch import Tensor, nn
 
 from mmdeepkd.registry import MODELS
 
+from .channels_last import images_channels_last, to_channels_last
 from .model_config import ModelConfig, resolve_model_config, student_config
+from .speedup import Root, accelerate, is_accelerated, parse_speedup
 from .student_front import StudentFront
 from .student_init import inherit_parts, parse_student_init
 from .teacher import build_teacher
@@ -40,6 +43,15 @@ class BaseDistiller(StudentFront):
         data_preprocessor: The student's, if its config has none (MMEngine
             passes the one of the top level).
         init_cfg: Initialisation of the student, instead of its own.
+        teacher_speedup: ``dict(channels_last=True, fold_bn=True, amp=None,
+            compile=False)`` or some of it: how the dense parts of the teacher
+            are made faster, from the first batch on. ``amp`` is 'bf16',
+            'fp16' (on GPUs) or None. Without it what the teacher gives
+            changes by rounding, which is checked on the first batch. None:
+            the teacher runs as loaded.
+        channels_last: Whether the student's convolutions run in torch's
+            channels_last format. Its results change by rounding, and random
+            masks (dropout) fall on other elements of a map.
 
     Raises:
         ValueError: An argument is missing or contradicts another.
@@ -59,18 +71,26 @@ class BaseDistiller(StudentFront):
                  task_weight: float = 1.0,
                  student_init: Optional[Dict[str, Any]] = None,
                  data_preprocessor: Optional[Dict[str, Any]] = None,
-                 init_cfg: Optional[Dict[str, Any]] = None) -> None:
+                 init_cfg: Optional[Dict[str, Any]] = None,
+                 teacher_speedup: Optional[Dict[str, Any]] = None,
+                 channels_last: bool = False) -> None:
         super().__init__()
         if not task_weight >= 0:
             raise ValueError(f'task_weight must be >= 0, got {task_weight}.')
         self.task_weight = task_weight
         self._warned = False
+        #: What makes the teacher faster, or None.
+        self.teacher_speedup = parse_speedup(teacher_speedup)
         self._inherit, self._strict_inherit = parse_student_init(student_init)
         config = student_config(
             dict(student=student, data_preprocessor=data_preprocessor))
         if init_cfg is not None:
             config['init_cfg'] = init_cfg
-        self._adopt(self._build(config))
+        student = self._build(config)
+        self._channels_last = bool(channels_last)
+        if self._channels_last:
+            to_channels_last(student)
+        self._adopt(student)
         self._teacher = build_teacher(
             resolve_model_config(teacher, 'teacher'), teacher_checkpoint,
             self._build, self._teacher_network)
@@ -165,10 +185,36 @@ class BaseDistiller(StudentFront):
         stream = name.split('.')[0]
         return stream if stream in declared else 'task'
 
+    def running_teacher(self) -> nn.Module:
+        """Return the teacher as it runs, with ``teacher_speedup`` applied.
+
+        Not before :meth:`init_weights`: the student inherits the weights that
+        were loaded.
+        """
+        if self.teacher_speedup is not None:
+            accelerate(self.teacher, self._teacher_roots(),
+                       self.teacher_speedup)
+        return self.teacher
+
     def init_weights(self) -> None:
-        """Initialise the student, then let it inherit the chosen parts."""
+        """Initialise the student, then let it inherit the chosen parts.
+
+        Raises:
+            RuntimeError: The teacher has no longer the weights to inherit.
+        """
+        if self._channels_last:
+            # Random numbers are drawn in the order of the memory: the student
+            # starts as in the plain format.
+            self.student.to(memory_format=torch.contiguous_format)
         self.student.init_weights()
+        if self._channels_last:
+            self.student.to(memory_format=torch.channels_last)
         if self._inherit:
+            if is_accelerated(self.teacher):
+                raise RuntimeError(
+                    'student_init inherits from the teacher, whose weights '
+                    'teacher_speedup has changed when it first ran: call '
+                    'init_weights before, or leave teacher_speedup out.')
             self.load_reports.append(
                 inherit_parts(self.student, self.teacher, self._inherit,
                               self._strict_inherit))
@@ -183,9 +229,18 @@ class BaseDistiller(StudentFront):
         self.student.train(mode)
         return self
 
+    def _student_inputs(self, inputs: Any) -> Any:
+        """Return images in the format of the student's weights."""
+        return images_channels_last(inputs) if self._channels_last else inputs
+
     def _teacher_network(self, teacher: nn.Module) -> nn.Module:
         """Return the module whose tensors a teacher's checkpoint names."""
         return teacher
+
+    def _teacher_roots(self) -> List[Root]:
+        """Return the dense parts of the teacher that it runs."""
+        return [Root(name, contiguous=True)
+                for name, _ in self.teacher.named_children()]
 
     def _build(self, config: ConfigDict) -> nn.Module:
         # In a run the scope of its config, which may be a project's own.

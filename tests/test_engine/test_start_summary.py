@@ -382,6 +382,19 @@ def test_the_watch_is_over_when_training_starts(teacher, tmp_path):
                    for module in runner.model.backbone.modules())
 
 
+def test_a_faster_teacher_and_student_are_told(teacher, tmp_path):
+    _, log = train(
+        deepkd(teacher, teacher_speedup=dict(amp='bf16'), channels_last=True),
+        tmp_path / 'run', iterations=1)
+
+    assert row(log, 'teacher_speedup') == (
+        'channels_last, BatchNorms folded, autocast to bf16, not compiled')
+    assert row(log, 'distiller') == (
+        'ClassifierDistiller with channels_last=True')
+    assert re.search(r'teacher_speedup: backbone: (\d+) of \1 BatchNorms '
+                     r'folded, channels_last, amp bf16; largest', log)
+
+
 def test_inherited_and_resumed_tensors_are_counted(tmp_path):
     teacher = write_teacher(resnet(), tmp_path / 'teacher.pth')
     model = distiller_config(resnet(), resnet(), teacher,

@@ -2,6 +2,7 @@
 import importlib
 import io
 import math
+import re
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -16,6 +17,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.evaluator import Evaluator
 from mmengine.fileio import load
+from mmengine.logging import MMLogger
 
 import mmdeepkd
 from mmdeepkd.datasets import make_digit_pairs
@@ -128,6 +130,36 @@ def test_the_metric_is_that_of_the_teacher_in_its_own_pixels(
     assert 'the teacher on 2000 of 2000 validation images:' in text
     assert f'  accuracy/top1: {teacher[1]:.4g}\n' in text
     assert 'The teacher is as expected: accuracy/top1 is ' in text
+
+
+# After 3 epochs a few of the 2000 images are on the edge between classes.
+@pytest.mark.parametrize('amp, said, allowed', [
+    ('None', 'no autocast', 0.1), ('bf16', 'autocast to bf16', 0.3)],
+    ids=['exact', 'bf16'])
+def test_the_teacher_is_measured_as_it_runs(amp, said, allowed, config,
+                                            teacher, check, monkeypatch):
+    texts = []
+    monkeypatch.setattr(MMLogger, 'info', lambda self, text, *args:
+                        texts.append(str(text)))
+    text = check(config, '--tolerance', allowed, '--cfg-options',
+                 'model.teacher_speedup.fold_bn=True',
+                 f'model.teacher_speedup.amp={amp}')
+    value = float(re.search(r'accuracy/top1: ([\d.]+)', text).group(1))
+
+    assert ('the teacher ran as in training: with teacher_speedup '
+            f'(channels_last, BatchNorms folded, {said}, not compiled).'
+            ) in text
+    assert value == pytest.approx(teacher[1], abs=allowed)
+    # It was not only said.
+    assert [line for line in texts if re.match(
+        r'teacher_speedup: backbone: (\d+) of \1 BatchNorms folded', line)]
+
+
+def test_a_teacher_without_a_speedup_runs_as_loaded(config, check):
+    text = check(config, '--images', 50, '--cfg-options',
+                 'teacher_metric=None')
+
+    assert 'the teacher ran as in training: as loaded.' in text
 
 
 def test_a_teacher_that_reads_other_pixels_falls_short(config, failure):

@@ -11,6 +11,8 @@ model = dict(
     teacher='mmpretrain::resnet/resnet34_8xb32_in1k.py',
     teacher_checkpoint=(
         'https://download.openmmlab.com/mmclassification/v0/resnet/'
-        'resnet34_8xb32_in1k_20210831-f257d4e6.pth'))
+        'resnet34_8xb32_in1k_20210831-f257d4e6.pth'),
+    teacher_speedup=dict(
+        channels_last=True, fold_bn=True, amp=None, compile=False))
 # mmpretrain's model zoo.
 teacher_metric = dict(name='accuracy/top1', value=73.62)

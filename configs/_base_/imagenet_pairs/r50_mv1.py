@@ -11,6 +11,8 @@ model = dict(
     teacher='mmpretrain::resnet/resnet50_8xb32_in1k.py',
     teacher_checkpoint=(
         'https://download.openmmlab.com/mmclassification/v0/resnet/'
-        'resnet50_8xb32_in1k_20210831-ea4938fc.pth'))
+        'resnet50_8xb32_in1k_20210831-ea4938fc.pth'),
+    teacher_speedup=dict(
+        channels_last=True, fold_bn=True, amp=None, compile=False))
 # mmpretrain's model zoo.
 teacher_metric = dict(name='accuracy/top1', value=76.55)

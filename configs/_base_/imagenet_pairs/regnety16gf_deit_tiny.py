@@ -14,6 +14,8 @@ model = dict(
             mean=[123.675, 116.28, 103.53],
             std=[58.395, 57.12, 57.375],
             to_rgb=True)),
-    teacher_checkpoint='checkpoints/imagenet/regnety_160.pth')
+    teacher_checkpoint='checkpoints/imagenet/regnety_160.pth',
+    teacher_speedup=dict(
+        channels_last=True, fold_bn=True, amp=None, compile=False))
 # DeiT, arXiv 2012.12877, Table 5.
 teacher_metric = dict(name='accuracy/top1', value=82.9)

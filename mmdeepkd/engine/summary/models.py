@@ -13,7 +13,7 @@ from .layout import Row
 _PACKAGES = ('mmdeepkd', 'torch', 'mmengine', 'mmcv', 'mmdet', 'mmpretrain')
 # Options of a distiller that other rows show.
 _ROWS = ('type', 'student', 'teacher', 'teacher_checkpoint', 'losses',
-         'task_weight', 'data_preprocessor')
+         'task_weight', 'data_preprocessor', 'teacher_speedup')
 # This file is two levels below the package.
 _PACKAGE = Path(__file__).resolve().parents[2]
 
@@ -45,6 +45,9 @@ def model_rows(model: Any, config: Any,
     rows = [('student', _describe(student_of(model)))]
     if student_of(model) is not model:
         rows.append(('teacher', _describe(model.teacher)))
+        speedup = getattr(model, 'teacher_speedup', None)
+        if speedup is not None:
+            rows.append(('  teacher_speedup', speedup.describe()))
         rows.append(('distiller', f'{type(model).__name__}{_options(config)}'))
     weights = [(f'  {report.what}', report.describe()) for report in reports]
     if all(label == '  teacher' for label, _ in weights):
