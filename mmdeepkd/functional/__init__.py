@@ -7,7 +7,7 @@ Half-precision logits are computed and returned in float32.
 """
 from .consistency import batch_consistency, class_consistency
 from .dist import dist_distances
-from .dkd import dkd_divergences
+from .dkd import deepkd_divergences, dkd_divergences
 from .gdkd import gdkd3_divergences, gdkd_divergences, top_group_masses
 from .kd import kd_divergence
 from .ls_gdkd import ls_gdkd_divergences
@@ -15,8 +15,8 @@ from .standardize import standardize_logits
 from .topk import dynamic_topk, topk_keep_mask
 
 __all__ = [
-    'batch_consistency', 'class_consistency', 'dist_distances',
-    'dkd_divergences', 'dynamic_topk', 'gdkd3_divergences', 'gdkd_divergences',
-    'kd_divergence', 'ls_gdkd_divergences', 'standardize_logits',
-    'top_group_masses', 'topk_keep_mask'
+    'batch_consistency', 'class_consistency', 'deepkd_divergences',
+    'dist_distances', 'dkd_divergences', 'dynamic_topk', 'gdkd3_divergences',
+    'gdkd_divergences', 'kd_divergence', 'ls_gdkd_divergences',
+    'standardize_logits', 'top_group_masses', 'topk_keep_mask'
 ]

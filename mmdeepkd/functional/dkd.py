@@ -4,6 +4,7 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor
 
+from .fused_dkd import FusedDKD
 from .groups import divergence_between, divergence_within, log_group_masses
 from .inputs import (
     check_logits,
@@ -14,6 +15,7 @@ from .inputs import (
     upcast,
     without_autocast,
 )
+from .topk import check_count, topk_keep_mask
 
 
 def non_target_mass(logits_teacher: Tensor, target: Tensor,
@@ -69,7 +71,9 @@ def dkd_divergences(logits_student: Tensor,
             always forward.
 
     Returns:
-        ``(tckd, nckd)``, each of shape (N,), float32 for half inputs.
+        ``(tckd, nckd)``, each of shape (N,), float32 for half inputs. Without
+        ``keep``, forward and with a teacher that needs no gradient, they are
+        those of :func:`deepkd_divergences`: differentiable once.
 
     Raises:
         TypeError: A dtype is wrong.
@@ -88,6 +92,9 @@ def dkd_divergences(logits_student: Tensor,
     check_target(target, logits_student)
     check_temperature(temperature)
     _check_keep(keep, logits_student)
+    if (keep is None and kl_type == 'forward'
+            and not logits_teacher.requires_grad):
+        return _fused(logits_student, logits_teacher, target, temperature)[:2]
     with without_autocast(logits_student):
         student = upcast(logits_student) / temperature
         teacher = upcast(logits_teacher) / temperature
@@ -96,6 +103,81 @@ def dkd_divergences(logits_student: Tensor,
         tckd = divergence_between(student, teacher, (is_target, ~is_target))
         nckd = divergence_within(student, teacher, kept, kl_type)
         return tckd * temperature**2, nckd * temperature**2
+
+
+def deepkd_divergences(
+        logits_student: Tensor,
+        logits_teacher: Tensor,
+        target: Tensor,
+        temperature: float,
+        topk: Optional[int] = None) -> Tuple[Tensor, Tensor, Tensor]:
+    r"""Return TCKD, NCKD over the teacher's best classes, and 1 - p(target).
+
+    What ``dkd_divergences`` gives with ``keep`` from ``topk_keep_mask``, and
+    ``non_target_mass``, in one go: the terms of "DeepKD: A Deeply Decoupled
+    and Denoised Knowledge Distillation Trainer" (Huang et al. 2025), whose
+    streams each need their own backward. The gradients are closed forms,
+
+    .. math::
+        \frac{\partial\,\mathrm{TCKD}}{\partial z_y} = T (b^s_y - b^t_y),
+        \quad
+        \frac{\partial\,\mathrm{TCKD}}{\partial z_c} =
+        -T (b^s_y - b^t_y)\, q^s_c, \quad
+        \frac{\partial\,\mathrm{NCKD}}{\partial z_c} = T (q^s_c - q^t_c),
+
+    each computed in its own stream's backward. They are not differentiable
+    themselves: a second derivative raises. A teacher that requires a
+    gradient gets it, at the speed of ``dkd_divergences`` with a mask.
+
+    Args:
+        logits_student: Floating logits of shape (N, C), C >= 2.
+        logits_teacher: Floating logits of shape (N, C).
+        target: Class indices of shape (N,), int64.
+        temperature: The positive temperature T.
+        topk: How many of the teacher's best non-target classes enter NCKD,
+            at least 1; all when None or from C - 1 on.
+
+    Returns:
+        ``(tckd, nckd, mass)``, each of shape (N,), float32 for half inputs;
+        the mass, the factor of DeepKD over KD, does not carry T^2 and needs
+        no gradient of the student.
+
+    Raises:
+        TypeError: A dtype is wrong.
+        ValueError: A shape, a class index, the temperature or topk is wrong.
+
+    Example:
+        >>> import torch
+        >>> deepkd_divergences(
+        ...     torch.zeros(1, 2), torch.tensor([[0., 1.]]),
+        ...     torch.tensor([1]), temperature=1., topk=1)
+        (tensor([0.1109]), tensor([0.]), tensor([0.2689]))
+    """
+    check_logits_pair(logits_student, logits_teacher)
+    check_target(target, logits_student)
+    check_temperature(temperature)
+    if topk is not None:
+        check_count(topk, 'topk')
+    if logits_teacher.requires_grad:
+        keep = None if topk is None else topk_keep_mask(
+            logits_teacher, target, topk)
+        return (*dkd_divergences(logits_student, logits_teacher, target,
+                                 temperature, keep),
+                non_target_mass(logits_teacher, target, temperature))
+    return _fused(logits_student, logits_teacher, target, temperature, topk)
+
+
+def _fused(logits_student: Tensor,
+           logits_teacher: Tensor,
+           target: Tensor,
+           temperature: float,
+           topk: Optional[int] = None) -> Tuple[Tensor, Tensor, Tensor]:
+    if topk is not None and topk >= logits_student.size(1) - 1:
+        topk = None
+    with without_autocast(logits_student):
+        tckd, nckd, mass = FusedDKD.apply(  # type: ignore[no-untyped-call]
+            logits_student, logits_teacher, target, temperature, topk)
+    return tckd, nckd, mass
 
 
 def _check_keep(keep: Optional[Tensor], logits: Tensor) -> None:

@@ -59,7 +59,7 @@ def check_target(target: Tensor, logits: Tensor) -> None:
                          f'be ({num_rows},): one class index per row of '
                          'the logits.')
     if target.device.type == 'cpu' and num_rows:
-        low, high = int(target.min()), int(target.max())
+        low, high = (int(end) for end in target.aminmax())
         if low < 0 or high >= num_classes:
             raise ValueError(
                 f'target holds class {low if low < 0 else high} but the '

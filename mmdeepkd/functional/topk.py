@@ -44,9 +44,17 @@ def topk_keep_mask(logits_teacher: Tensor, target: Tensor, k: int) -> Tensor:
     is_target = one_hot(target, logits_teacher)
     if k >= logits_teacher.size(1) - 1:
         return ~is_target
-    others = upcast(logits_teacher).masked_fill(is_target, -math.inf)
-    best = others.topk(k, dim=1).indices
+    best = best_others(logits_teacher, target, k)
     return torch.zeros_like(is_target).scatter_(1, best, True)
+
+
+def best_others(logits_teacher: Tensor, target: Tensor, k: int) -> Tensor:
+    """Return the columns (N, k) of each row's k best non-target classes.
+
+    In no order: on a CPU, sorting them would more than double the time.
+    """
+    others = upcast(logits_teacher).scatter(1, target.unsqueeze(1), -math.inf)
+    return others.topk(k, dim=1, sorted=False).indices
 
 
 def dynamic_topk(progress: float,

@@ -30,6 +30,11 @@ def check_weights(values: Sequence[float], name: str, count: int) -> None:
         check_weight(value, f'{name}[{i}]')
 
 
+def scaled(factor: float, loss: Tensor) -> Tensor:
+    """Return the product; by 1 it is the loss, with no node in its graph."""
+    return loss if factor == 1 else factor * loss
+
+
 def reduce_loss(loss: Tensor,
                 weight: Optional[Tensor] = None,
                 avg_factor: Optional[AvgFactor] = None) -> Tensor:
@@ -56,7 +61,7 @@ def reduce_loss(loss: Tensor,
         check_sample_weight(weight, loss.numel())
         loss = loss * weight.to(loss)
     if avg_factor is None:
-        return loss.sum() / max(loss.numel(), 1)
+        return loss.mean() if loss.numel() else loss.sum()
     if isinstance(avg_factor, Tensor):
         if avg_factor.dim():
             raise ValueError(
@@ -155,6 +160,7 @@ class DistillationLoss(PrintsSettings, ABC):
     def _reduced(self, terms: Sequence[Tensor], weight: Optional[Tensor],
                  avg_factor: Optional[AvgFactor]) -> Dict[str, Tensor]:
         return {
-            stream: self.warmup_factor * reduce_loss(term, weight, avg_factor)
+            stream:
+            scaled(self.warmup_factor, reduce_loss(term, weight, avg_factor))
             for stream, term in zip(self.streams, terms)
         }

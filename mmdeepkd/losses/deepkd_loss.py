@@ -4,14 +4,18 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor
 
-from mmdeepkd.functional import dkd_divergences, kd_divergence, topk_keep_mask
+from mmdeepkd.functional import (
+    deepkd_divergences,
+    dkd_divergences,
+    kd_divergence,
+)
 from mmdeepkd.functional.dkd import non_target_mass
 from mmdeepkd.functional.gdkd import top_mask
 from mmdeepkd.functional.inputs import check_choice, one_hot
 from mmdeepkd.functional.topk import check_count
 from mmdeepkd.registry import MODELS
 
-from .base import DistillationLoss, check_weight
+from .base import DistillationLoss, check_weight, scaled
 
 
 @MODELS.register_module()
@@ -91,34 +95,34 @@ class DeepKDLoss(DistillationLoss):
                    target: Tensor,
                    weight: Optional[Tensor]) -> Tuple[Tensor, ...]:
         """Return the weighted TCKD and NCKD, each (N,)."""
-        keep = self._keep_mask(logits_teacher, target)
+        if self.semantics == 'paper' or self.topk is None:
+            tckd, nckd, mass = deepkd_divergences(logits_student,
+                                                  logits_teacher, target,
+                                                  self.temperature, self.topk)
+        else:
+            tckd, nckd, mass = self._released_terms(logits_student,
+                                                    logits_teacher, target,
+                                                    self.topk)
+        if self.base == 'kd':
+            if self.semantics == 'released':
+                mass = _weighted_mean(mass, weight)
+            nckd = nckd * mass
+        return scaled(self.alpha, tckd), scaled(self.beta, nckd)
+
+    def _released_terms(self, logits_student: Tensor, logits_teacher: Tensor,
+                        target: Tensor, topk: int) -> Tuple[Tensor, ...]:
+        best = top_mask(logits_teacher, min(topk, logits_teacher.size(1)))
+        keep = best & ~one_hot(target, logits_teacher)
         tckd, nckd = dkd_divergences(logits_student, logits_teacher, target,
                                      self.temperature, keep)
-        if self.semantics == 'released' and keep is not None:
-            whole = kd_divergence(logits_student, logits_teacher,
-                                  self.temperature)
-            nckd = torch.where(keep.any(dim=1), nckd, whole)
-        if self.base == 'kd':
-            nckd = nckd * self._non_target_factor(logits_teacher, target,
-                                                  weight)
-        return self.alpha * tckd, self.beta * nckd
-
-    def _keep_mask(self, logits_teacher: Tensor,
-                   target: Tensor) -> Optional[Tensor]:
-        if self.topk is None:
-            return None
-        if self.semantics == 'released':
-            best = top_mask(logits_teacher,
-                            min(self.topk, logits_teacher.size(1)))
-            return best & ~one_hot(target, logits_teacher)
-        return topk_keep_mask(logits_teacher, target, self.topk)
-
-    def _non_target_factor(self, logits_teacher: Tensor, target: Tensor,
-                           weight: Optional[Tensor]) -> Tensor:
+        whole = kd_divergence(logits_student, logits_teacher,
+                              self.temperature)
         mass = non_target_mass(logits_teacher, target, self.temperature)
-        if self.semantics == 'paper':
-            return mass
-        weights = torch.ones_like(mass) if weight is None else weight.to(mass)
-        # All weights 0 must give the loss 0, not 0 * NaN.
-        total = weights.sum().clamp(min=torch.finfo(mass.dtype).tiny)
-        return (weights * mass).sum() / total
+        return tckd, torch.where(keep.any(dim=1), nckd, whole), mass
+
+
+def _weighted_mean(values: Tensor, weight: Optional[Tensor]) -> Tensor:
+    weights = torch.ones_like(values) if weight is None else weight.to(values)
+    # All weights 0 must give the loss 0, not 0 * NaN.
+    total = weights.sum().clamp(min=torch.finfo(values.dtype).tiny)
+    return (weights * values).sum() / total

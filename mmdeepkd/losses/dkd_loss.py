@@ -6,7 +6,7 @@ from torch import Tensor
 from mmdeepkd.functional import dkd_divergences
 from mmdeepkd.registry import MODELS
 
-from .base import DistillationLoss, check_weight
+from .base import DistillationLoss, check_weight, scaled
 
 
 @MODELS.register_module()
@@ -54,4 +54,4 @@ class DKDLoss(DistillationLoss):
         """Return the weighted TCKD and NCKD, each (N,)."""
         tckd, nckd = dkd_divergences(logits_student, logits_teacher, target,
                                      self.temperature)
-        return self.alpha * tckd, self.beta * nckd
+        return scaled(self.alpha, tckd), scaled(self.beta, nckd)

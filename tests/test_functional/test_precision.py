@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mmdeepkd.functional import (
+    deepkd_divergences,
     dist_distances,
     dkd_divergences,
     gdkd3_divergences,
@@ -53,6 +54,8 @@ def divergences(student, teacher, target, temperature, k):
     found += dist_distances(*pair, temperature)
     standardized = (standardize_logits(student), standardize_logits(teacher))
     found += dkd_divergences(*standardized, target, temperature, best)
+    for topk in (None, k):
+        found += deepkd_divergences(*pair, target, temperature, topk)[:2]
     return found
 
 
@@ -101,6 +104,8 @@ def test_finite_near_the_end_of_the_range(dtype):
     parts = [
         kd_divergence(student, teacher, 1.0),
         *dkd_divergences(student, teacher, target, 1.0, keep),
+        *deepkd_divergences(student, teacher, target, 1.0)[:2],
+        *deepkd_divergences(student, teacher, target, 1.0, 4)[:2],
         *gdkd_divergences(student, teacher, 1.0, 4),
         *gdkd3_divergences(student, teacher, 1.0, 4),
         *dist_distances(student, teacher, 1.0),

@@ -100,7 +100,12 @@ def test_each_option_changes_its_streams_and_no_other(loss, name, value,
     default = loss()(*batch())
     other = loss(**{name: value})(*batch())
 
-    assert {s for s in default if default[s] != other[s]} == changed
+    # A mask or another order of the divergence may round differently.
+    assert {
+        s
+        for s in default
+        if not torch.isclose(default[s], other[s], rtol=1e-12, atol=0)
+    } == changed
     if name in ('alpha', 'beta', 'loss_weight') and loss is not DISTLoss:
         stream, = changed
         ratio = value / getattr(loss(), name)
