@@ -37,7 +37,9 @@ def rescaled(params: Sequence[Tensor], stream_grads: Dict[str, Gradients],
     for param in params:
         param.grad = None
     if len(stream_grads) == 1:
-        return dict.fromkeys(stream_grads, total)
+        for values in stream_grads.values():
+            values[:] = total
+        return stream_grads
     # The sum's memory is what scaling needs.
     del total
     return {

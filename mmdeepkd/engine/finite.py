@@ -140,5 +140,8 @@ def _stacked(values: Sequence[Tensor], device: torch.device,
              dtype: torch.dtype) -> Tensor:
     if not values:
         return torch.empty(0, device=device, dtype=dtype)
-    return torch.stack(
-        [v.detach().reshape(()).to(device, dtype) for v in values])
+    # Hundreds of norms: convert them only where they need it.
+    if any(v.dim() or v.dtype is not dtype or v.device != device
+           for v in values):
+        values = [v.reshape(()).to(device, dtype) for v in values]
+    return torch.stack(list(values)).detach()

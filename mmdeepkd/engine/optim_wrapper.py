@@ -166,7 +166,8 @@ class DeepKDOptimWrapper(OptimWrapper):
         Args:
             kwargs: Passed to the optimizer's ``step``.
         """
-        if not self._held.streams:
+        if not self._held.streams and any(
+                p.grad is not None for p in self._parameters()):
             # Gradients in p.grad, from a backward of the user's own.
             super().step(**kwargs)
             return

@@ -32,7 +32,9 @@ class StreamReducer:
 
     Sent are distinct momenta x trainable parameters, in buckets, and one
     integer for each possible gradient, together with the finite check. A
-    gradient's own memory is released when its bucket is filled.
+    gradient's own memory is released when its bucket is filled. An update
+    with other gradients than the last costs a second wait. An error on one
+    rank ends the run, as under DistributedDataParallel.
 
     Args:
         optimizer: Its distinct momenta (``leaders()``) are the streams.
@@ -175,7 +177,8 @@ def backward_order(optimizer: DecoupledOptimizer) -> List[str]:
     It is the same on all ranks, whose collectives must match. The first of
     the offsets, task, comes last: it reaches what the others do not (the
     region proposals and boxes of a detector), and only the last backward
-    frees what it reaches. Being the longest, it also hides the most.
+    frees what it reaches. Being the longest, it also hides the most. What
+    only an earlier stream reaches lives as long as its loss.
 
     Args:
         optimizer: Knows which streams share a momentum.

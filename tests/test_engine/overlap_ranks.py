@@ -23,6 +23,8 @@ PLANS = {
     'missing everywhere': {(None, 2): ['target']},
     'met late': {(None, 0): ['target'], (0, 1): ['target']},
     'other streams': {(0, 1): ['target'], (1, 1): ['task', 'non_target']},
+    'no loss first': {(1, 0): ['task', 'target', 'non_target']},
+    'no loss later': {(1, 2): ['task', 'target', 'non_target']},
     'constant': {(0, 2): ['constant']},
     'constant everywhere': {(None, 2): ['constant']},
     'no second head': {(1, u): ['head'] for u in range(UPDATES)},

@@ -10,6 +10,7 @@ from torch.optim import SGD, AdamW
 
 from mmdeepkd.engine import DecoupledAdamW, DecoupledSGD
 from mmdeepkd.engine.decouple import decouple
+from mmdeepkd.engine.optimizers import fused as fused_module
 from mmdeepkd.engine.optimizers import momentum, parts
 from mmdeepkd.engine.optimizers.fused import fused_kernel, fuses
 from tests.helpers.toys import DELTAS, difference, equal, stream_lists
@@ -156,13 +157,63 @@ def test_a_buffer_of_another_layout_is_read_right():
         params = parameters(channels_last=not late)
         optimizer = DecoupledSGD(params, 0.1, offsets=DELTAS)
         for step in range(3):
-            optimizer.step(stream_lists(params, step))
+            grads = stream_lists(params, step)
+            for values in grads.values():
+                # Only the buffer differs from the parameter.
+                values[0] = values[0].to(memory_format=torch.channels_last)
+            optimizer.step(grads)
             if late and not step:
                 params[0].data = params[0].to(
                     memory_format=torch.channels_last)
         results.append(params)
 
     assert equal(*results)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_half_precision_is_trained_by_force_or_refused(dtype):
+    # torch 2.12's kernel for the CPU leaves such parameters where they are.
+    if not fused_kernel('cpu', dtype)[0]:
+        with pytest.raises(ValueError, match='leave fused=True out'):
+            train(parameters(dtype=dtype), True)
+        return
+    results = [train(parameters(dtype=dtype), fused)
+               for fused in (True, False)]
+    assert difference(*[[p.float() for p in params if p.numel()]
+                        for params in results]) <= 0.1
+
+
+def test_the_kernel_gets_one_dimension():
+    params = parameters(channels_last=True)
+    optimizer = DecoupledSGD(params, 0.1, offsets=DELTAS, fused=None)
+    for step in range(2):
+        with patch.object(fused_module, 'sgd',
+                          wraps=fused_module.sgd) as kernel:
+            grads = stream_lists(params, step)
+            for values in grads.values():
+                values[0] = values[0].to(memory_format=torch.channels_last)
+            optimizer.step(grads)
+
+    handed = [t for call in kernel.call_args_list for arg in call.args
+              for t in arg]
+    assert bool(handed) == EXACT
+    assert all(t.dim() < 2 and t.is_contiguous() for t in handed)
+
+
+def test_the_stride_of_a_single_value_is_none():
+    param = torch.ones(16, 8, 1, 1).to(memory_format=torch.channels_last)
+    grad = torch.ones(16, 8, 1, 1)
+
+    assert param.stride() != grad.stride()
+    assert fuses(param, grad, torch.zeros_like(param), exact=True)
+    assert not fuses(param, torch.ones(8, 16, 1, 1).transpose(0, 1),
+                     torch.zeros_like(param), exact=True)
+
+
+def test_the_released_update_has_no_fused_form():
+    with pytest.raises(ValueError, match='leave fused=True out'):
+        DecoupledSGD(parameters(), 0.1, offsets=DELTAS, semantics='released',
+                     fused=True)
 
 
 def test_a_sparse_gradient_is_not_for_the_fused_kernel():

@@ -421,3 +421,29 @@ def test_resuming_with_another_delta_is_logged():
         other.load_state_dict(saved.state_dict())
 
     assert 'trained with momentum offsets' in log.call_args[0][0]
+
+
+def test_an_update_without_losses_changes_nothing():
+    net = toy_net()
+    wrapper = wrap(net)
+    train(net, wrapper, steps=2)
+    before = weights(net)
+    wrapper.update_params({})
+
+    assert equal(before, weights(net))
+
+
+@pytest.mark.parametrize('losses', [toy_streams, plain_loss])
+def test_what_is_clipped_stays_clipped_until_zero_grad(losses):
+    clip = dict(clip_grad=dict(max_norm=0.1))
+    mine, other = toy_net(), toy_net()
+    delta = 0. if losses is toy_streams else 0.05
+    wrapper = wrap(mine, delta=delta, **clip)
+    plain = OptimWrapper(sgd(other), **clip)
+    for step in range(3):
+        for net, owner, function in ((mine, wrapper, losses),
+                                     (other, plain, plain_loss)):
+            owner.backward(function(net, toy_batch(step)))
+            owner.step()
+
+    assert difference(weights(mine), weights(other)) <= 1e-12

@@ -224,3 +224,19 @@ def test_an_unmerged_state_folds_into_a_merged_optimizer_exactly():
     assert set(merged.state[others[0]]) == {
         'task_momentum_buffer', 'target_momentum_buffer'
     }
+
+
+def test_loaded_buffers_have_the_format_of_the_parameters():
+    params = [torch.ones(4, 3, 2, 2)]
+    optimizer = DecoupledSGD(params, 0.1, offsets=DELTAS)
+    optimizer.step(stream_lists(params, 0))
+    other = [params[0].clone(memory_format=torch.preserve_format).to(
+        memory_format=torch.channels_last)]
+    resumed = DecoupledSGD(other, 0.1, offsets=DELTAS)
+    resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+
+    held = resumed.state[other[0]]
+    assert held and all(
+        b.stride() == other[0].stride() for b in held.values())
+    assert all(torch.equal(held[key], value)
+               for key, value in optimizer.state[params[0]].items())

@@ -188,6 +188,7 @@ class DecoupledOptimizer(Optimizer):
         if foreign:
             self._adopt(foreign)
         self._fold_buffers()
+        self._lay_out_buffers()
 
     def _adopt(self, groups: Sequence[Dict[str, Any]]) -> None:
         """Make groups of a plain optimizer those of this one; tell it."""
@@ -246,3 +247,16 @@ class DecoupledOptimizer(Optimizer):
                 key = buffer_key(leader, self.buffer_kind)
                 buffers[key] = buffer + buffers[key] \
                     if key in buffers else buffer
+
+    def _lay_out_buffers(self) -> None:
+        """Give loaded buffers the memory format of their parameters.
+
+        A run may be resumed in another one; fused and foreach kernels are
+        for tensors of one format.
+        """
+        for param, held in self.state.items():
+            for key, value in held.items():
+                if value.shape == param.shape and (
+                        value.stride() != param.stride()):
+                    held[key] = torch.empty_like(
+                        param, dtype=value.dtype).copy_(value)

@@ -63,8 +63,9 @@ class DecoupledSGD(DecoupledOptimizer):
             under a torch that has no fused SGD.
 
     Raises:
-        ValueError: A hyper-parameter is out of range, or torch has no fused
-            SGD for a parameter of an optimizer with ``fused=True``.
+        ValueError: A hyper-parameter is out of range, or ``fused=True`` is
+            asked for with ``semantics='released'`` or for a parameter for
+            which torch has no fused SGD that works.
 
     Example:
         >>> optimizer = DecoupledSGD(
@@ -91,6 +92,9 @@ class DecoupledSGD(DecoupledOptimizer):
         if semantics not in ('paper', 'released'):
             raise ValueError("DecoupledSGD's semantics must be 'paper' or "
                              f"'released', got {semantics!r}.")
+        if semantics == 'released' and fused:
+            raise ValueError("DecoupledSGD's semantics='released' has no "
+                             'fused form: leave fused=True out.')
         self.semantics = semantics
         self.fused = fused
         defaults = dict(
