@@ -118,9 +118,11 @@ def teacher_roots(model: nn.Module) -> List[Root]:
     Args:
         model: The teacher.
     """
-    # Its neck follows at once, in the same format.
+    # Its neck follows at once, and has weights in the same format; without
+    # such, it may hand that format on to RoIAlign.
     direct = model.with_neck and (
-        type(model).extract_feat is TwoStageDetector.extract_feat)
+        type(model).extract_feat is TwoStageDetector.extract_feat) and any(
+            p.dim() == 4 for p in model.neck.parameters())
     roots = [Root('backbone', contiguous=not direct)]
     if model.with_neck:
         roots.append(Root('neck', contiguous=True))

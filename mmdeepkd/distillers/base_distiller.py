@@ -2,7 +2,6 @@
 from abc import abstractmethod
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
-import torch
 from mmengine.config import ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
@@ -10,14 +9,24 @@ from torch import Tensor, nn
 
 from mmdeepkd.registry import MODELS
 
-from .channels_last import images_channels_last, to_channels_last
+from .channels_last import (
+    images_channels_last,
+    plain_format,
+    to_channels_last,
+)
 from .model_config import ModelConfig, resolve_model_config, student_config
 from .speedup import Root, accelerate, is_accelerated, parse_speedup
+from .stream_losses import (
+    Losses,
+    as_list,
+    build_loss,
+    name_losses,
+    split_streams,
+    weighted,
+)
 from .student_front import StudentFront
 from .student_init import inherit_parts, parse_student_init
 from .teacher import build_teacher
-
-Losses = Dict[str, Union[Tensor, List[Tensor]]]
 
 
 class BaseDistiller(StudentFront):
@@ -48,7 +57,9 @@ class BaseDistiller(StudentFront):
             are made faster, from the first batch on. ``amp`` is 'bf16',
             'fp16' (on GPUs) or None. Without it what the teacher gives
             changes by rounding, which is checked on the first batch. None:
-            the teacher runs as loaded.
+            the teacher runs as loaded. A key that is set on the command line
+            (``--cfg-options model.teacher_speedup.amp=bf16``), in a config
+            without the option, turns the defaults of the others on as well.
         channels_last: Whether the student's convolutions run in torch's
             channels_last format. Its results change by rounding, and random
             masks (dropout) fall on other elements of a map.
@@ -96,8 +107,8 @@ class BaseDistiller(StudentFront):
             self._build, self._teacher_network)
         #: What the teacher, and the student from it, has loaded.
         self.load_reports = [self._teacher.report]
-        self.losses = nn.ModuleList(_build_loss(c) for c in _as_list(losses))
-        self._loss_names = _name_losses(self.losses)
+        self.losses = nn.ModuleList(build_loss(c) for c in as_list(losses))
+        self._loss_names = name_losses(self.losses)
 
     @property
     def teacher(self) -> nn.Module:
@@ -159,20 +170,12 @@ class BaseDistiller(StudentFront):
         stream_of = {name: self.stream_of(name) for name in losses}
         if self.task_weight != 1:
             losses = {
-                name: _weighted(value, self.task_weight)
+                name: weighted(value, self.task_weight)
                 if stream_of[name] == 'task' and 'loss' in name else value
                 for name, value in losses.items()
             }
         total, log_vars = super().parse_losses(losses)
-        streams: Dict[str, Tensor] = {}
-        parts: Dict[str, Dict[str, Tensor]] = {}
-        for name, stream in stream_of.items():
-            if 'loss' in name:
-                value = log_vars[name]
-                streams[stream] = value if stream not in streams else (
-                    streams[stream] + value)
-                parts.setdefault(stream, {})[name] = value
-        total.streams, total.parts = streams, parts
+        total.streams, total.parts = split_streams(log_vars, stream_of)
         return total, log_vars
 
     def stream_of(self, name: str) -> str:
@@ -202,13 +205,8 @@ class BaseDistiller(StudentFront):
         Raises:
             RuntimeError: The teacher has no longer the weights to inherit.
         """
-        if self._channels_last:
-            # Random numbers are drawn in the order of the memory: the student
-            # starts as in the plain format.
-            self.student.to(memory_format=torch.contiguous_format)
-        self.student.init_weights()
-        if self._channels_last:
-            self.student.to(memory_format=torch.channels_last)
+        with plain_format(self.student, self._channels_last):
+            self.student.init_weights()
         if self._inherit:
             if is_accelerated(self.teacher):
                 raise RuntimeError(
@@ -229,7 +227,7 @@ class BaseDistiller(StudentFront):
         self.student.train(mode)
         return self
 
-    def _student_inputs(self, inputs: Any) -> Any:
+    def _student_inputs(self, inputs: Tensor) -> Tensor:
         """Return images in the format of the student's weights."""
         return images_channels_last(inputs) if self._channels_last else inputs
 
@@ -239,8 +237,10 @@ class BaseDistiller(StudentFront):
 
     def _teacher_roots(self) -> List[Root]:
         """Return the dense parts of the teacher that it runs."""
-        return [Root(name, contiguous=True)
-                for name, _ in self.teacher.named_children()]
+        raise TypeError(
+            f'{type(self).__name__} does not say which parts of its teacher '
+            'teacher_speedup is for: override _teacher_roots, or leave '
+            'teacher_speedup out.')
 
     def _build(self, config: ConfigDict) -> nn.Module:
         # In a run the scope of its config, which may be a project's own.
@@ -273,38 +273,3 @@ class BaseDistiller(StudentFront):
             'cannot open the checkpoints of this run with the safe default '
             "of torch >= 2.6; set runner_type='mmdeepkd.DistillRunner' in the "
             'config.')
-
-
-def _as_list(losses: Any) -> List[Any]:
-    losses = losses if isinstance(losses, (list, tuple)) else [losses]
-    if not losses:
-        raise ValueError('losses is empty: name at least one distillation '
-                         'loss, or train the student without a distiller.')
-    return list(losses)
-
-
-def _build_loss(config: Any) -> nn.Module:
-    loss = MODELS.build(config)
-    if not getattr(loss, 'streams', None):
-        raise TypeError(
-            f'{type(loss).__name__} is no distillation loss: it must name its '
-            'gradient streams in a class attribute `streams`, as '
-            'mmdeepkd.KDLoss does.')
-    return loss
-
-
-def _name_losses(losses: nn.ModuleList) -> List[str]:
-    """Return ``loss_<method>`` of each; a repeated one gets ``_1``, ..."""
-    names: List[str] = []
-    methods = [loss.method for loss in losses]
-    for i, method in enumerate(methods):
-        repeat = methods[:i].count(method)
-        names.append(f'loss_{method}' + (f'_{repeat}' if repeat else ''))
-    return names
-
-
-def _weighted(value: Union[Tensor, List[Tensor]],
-              weight: float) -> Union[Tensor, List[Tensor]]:
-    if isinstance(value, (list, tuple)):
-        return [weight * v for v in value]
-    return weight * value

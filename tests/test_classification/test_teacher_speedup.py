@@ -21,6 +21,7 @@ from tests.helpers.classifiers import (
     timm_net,
     write_teacher,
 )
+from tests.helpers.lively import has_a_say, liven
 from tests.helpers.training import equal_tensors
 
 WRAPPER = dict(
@@ -35,22 +36,10 @@ TEACHERS = pytest.mark.parametrize('teacher', [
     ids=['resnet', 'mobilenetv3', 'resnet10t'])
 
 
-def lively(teacher, path):
-    """Save a teacher whose BatchNorms do something."""
-    write_teacher(teacher, path)
-    saved = torch.load(path)
-    for name, value in saved['state_dict'].items():
-        if name.endswith('running_mean'):
-            value.normal_()
-        elif name.endswith('running_var'):
-            value.uniform_(0.5, 2)
-    torch.save(saved, path)
-    return str(path)
-
-
 def pair(folder, teacher, student=None, **speedup):
     """Build a distiller with the speed-up and one without."""
-    checkpoint = lively(teacher, folder / 'teacher.pth')
+    checkpoint = liven(
+        write_teacher(teacher, folder / 'teacher.pth'))
     built = []
     for kwargs in (dict(teacher_speedup=speedup), {}):
         torch.manual_seed(0)
@@ -66,6 +55,21 @@ def logged(monkeypatch):
     texts = []
     monkeypatch.setattr(MMLogger.get_current_instance(), 'info', texts.append)
     return texts
+
+
+@pytest.mark.parametrize('teacher, weight', [
+    (resnet, 'layer1.0.conv1.weight'), (resnet, 'layer4.1.bn2.weight'),
+    (timm_net, 'blocks.1.1.conv_pw.weight'),
+    (lambda: timm_net(name='resnet10t'), 'layer1.0.conv2.weight'),
+], ids=['resnet first', 'resnet last', 'mobilenetv3', 'resnet10t'])
+def test_the_blocks_of_these_teachers_do_something(teacher, weight, tmp_path):
+    """Else nothing that goes wrong inside of one would be seen."""
+    distiller, _ = pair(tmp_path, teacher())
+    network = getattr(distiller.teacher, 'backbone', None)
+    if network is None:
+        network = distiller.teacher.model
+
+    assert has_a_say(network, weight, torch.randn(2, 3, 32, 32))
 
 
 @SWITCHES
@@ -166,7 +170,7 @@ def test_copies_share_one_teacher_and_its_change(tmp_path, logged):
 
 def test_the_student_inherits_what_was_loaded(tmp_path):
     inherit = dict(inherit=['backbone'])
-    checkpoint = lively(resnet(), tmp_path / 'teacher.pth')
+    checkpoint = liven(write_teacher(resnet(), tmp_path / 'teacher.pth'))
     distiller = build_classifier(distiller_config(
         resnet(), resnet(), checkpoint, teacher_speedup=dict(),
         student_init=inherit))

@@ -3,7 +3,10 @@ import copy
 
 import pytest
 import torch
+from mmcv.ops import ModulatedDeformConv2dPack, RoIAlign
+from torch import nn
 
+from mmdeepkd.distillers.channels_last import to_channels_last
 from tests.helpers.batches import detection_batch
 from tests.helpers.detectors import cascade_rcnn, faster_rcnn, mask_rcnn
 from tests.helpers.distillers import build_detector, make_distiller
@@ -114,6 +117,30 @@ def test_other_operators_of_mmcv_are_refused(tmp_path):
     with pytest.raises(ValueError, match=(
             r'the student has channels_last=True and 3 of its modules, such '
             r"as backbone\.layer4\.0\.conv2, are mmcv's "
-            'ModulatedDeformConv2dPack, which reads that format wrongly: '
+            'ModulatedDeformConv2dPack, which may read that format wrongly: '
             'leave channels_last out')):
         make_distiller(tmp_path, student, faster_rcnn(), channels_last=True)
+
+
+class OwnConv(ModulatedDeformConv2dPack):
+    """A class of a project's own."""
+
+
+class OwnRoIAlign(RoIAlign):
+    """A class of a project's own."""
+
+
+def test_what_inherits_from_an_operator_is_one():
+    with pytest.raises(ValueError, match=(
+            r"modules, such as 1, are mmcv's ModulatedDeformConv2dPack, which "
+            'may read')):
+        to_channels_last(nn.Sequential(
+            nn.Conv2d(3, 3, 3), OwnConv(3, 3, 3)))
+
+    net = nn.Sequential(OwnRoIAlign(2))
+    maps = torch.randn(1, 3, 8, 8)
+    rois = torch.tensor([[0, 1., 1., 6., 7.]])
+    expected = net[0](maps, rois)
+    to_channels_last(net)
+    found = net[0](maps.contiguous(memory_format=torch.channels_last), rois)
+    assert torch.equal(found, expected)

@@ -15,56 +15,23 @@ from tests.helpers.detectors import (
 from tests.helpers.distillers import (
     NoProposals,
     build_detector,
-    distiller_config,
     make_distiller,
-    write_teacher,
 )
-from tests.helpers.training import distilled, loss_dict, train_steps
+from tests.helpers.lively import has_a_say
+from tests.helpers.teacher_pairs import four_convs, losses_of, pair
+from tests.helpers.training import train_steps
 
 DETECTORS = [faster_rcnn, cascade_rcnn, mask_rcnn, c4_faster_rcnn]
 
 
-def four_convs():
-    """With convolutions and BatchNorms in the box head."""
-    config = faster_rcnn()
-    config['roi_head']['bbox_head'].update(
-        type='mmdet.Shared4Conv1FCBBoxHead', conv_out_channels=8,
-        norm_cfg=dict(type='BN'))
-    return config
+@pytest.mark.parametrize('weight', [
+    'layer1.0.conv1.weight', 'layer1.1.conv2.weight'])
+def test_the_blocks_of_these_teachers_do_something(weight, tmp_path):
+    """Else nothing that goes wrong inside of one would be seen."""
+    distiller, _ = pair(tmp_path, faster_rcnn())
 
-
-def lively(config, path):
-    """Save a teacher whose BatchNorms and logits say something."""
-    write_teacher(config, path)
-    saved = torch.load(path)
-    for name, value in saved['state_dict'].items():
-        if name.endswith('running_mean'):
-            value.normal_()
-        elif name.endswith('running_var'):
-            value.uniform_(0.5, 2)
-        elif name.endswith('fc_cls.weight'):
-            value.normal_()
-    torch.save(saved, path)
-    return str(path)
-
-
-def pair(folder, teacher, student=None, **speedup):
-    """Build a distiller with the speed-up and one without."""
-    checkpoint = lively(teacher, folder / 'teacher.pth')
-    built = []
-    for kwargs in (dict(teacher_speedup=speedup), {}):
-        torch.manual_seed(0)
-        distiller = build_detector(distiller_config(
-            student or faster_rcnn(), teacher, checkpoint, **kwargs))
-        distiller.init_weights()
-        built.append(distiller.train())
-    return built
-
-
-def losses_of(distiller, seed=0, **batch):
-    torch.manual_seed(seed)
-    return {name: loss.detach() for name, loss in distilled(
-        loss_dict(distiller, detection_batch(**batch))).items()}
+    assert has_a_say(
+        distiller.teacher.backbone, weight, torch.randn(1, 3, 64, 64))
 
 
 @pytest.mark.parametrize('teacher', [*DETECTORS, four_convs])
@@ -80,20 +47,18 @@ def test_the_losses_are_the_same_but_for_rounding(teacher, amp, tolerance,
             assert found[name] == pytest.approx(float(value), rel=tolerance)
 
 
-@pytest.mark.parametrize('teacher', [*DETECTORS, four_convs])
-def test_the_roi_extractor_reads_contiguous_float32(teacher, tmp_path):
-    """mmcv's RoIAlign reads channels_last features wrongly, silently."""
-    student = cascade_rcnn() if teacher is cascade_rcnn else None
-    fast, _ = pair(tmp_path, teacher(), student, amp='bf16')
-    extractor = fast.teacher.roi_head.bbox_roi_extractor
-    seen = []
-    for part in extractor if teacher is cascade_rcnn else [extractor]:
-        part.register_forward_pre_hook(
-            lambda module, args: seen.extend(args[0]))
-    losses_of(fast)
+def test_synchronised_norms_of_the_registry_are_folded(tmp_path, monkeypatch):
+    texts = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'info', texts.append)
+    teacher = faster_rcnn()
+    teacher['backbone']['norm_cfg'] = dict(type='SyncBN')
+    fast, plain = pair(tmp_path, teacher)
+    found, expected = (losses_of(d) for d in (fast, plain))
 
-    assert seen
-    assert all(t.is_contiguous() and t.dtype == torch.float32 for t in seen)
+    assert [text for text in texts if text.startswith(
+        'teacher_speedup: backbone: 20 of 20 BatchNorms folded')]
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(float(value), rel=1e-4)
 
 
 @pytest.mark.parametrize('teacher, roots', [
@@ -111,19 +76,6 @@ def test_each_dense_part_that_runs_is_logged(teacher, roots, tmp_path,
 
     assert [text.split(': ')[1] for text in texts
             if text.startswith('teacher_speedup')] == roots
-
-
-def test_the_maps_between_backbone_and_neck_stay_channels_last(tmp_path):
-    fast, _ = pair(tmp_path, faster_rcnn())
-    formats = []
-    losses_of(fast)
-    fast.teacher.neck.register_forward_pre_hook(
-        lambda module, args: formats.extend(
-            t.is_contiguous(memory_format=torch.channels_last)
-            for t in args[0]))
-    losses_of(fast)
-
-    assert formats == [True] * 4
 
 
 def test_a_batch_without_rois_waits_for_one_with(tmp_path):

@@ -1,9 +1,8 @@
 """One dense part of a teacher, made faster."""
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict
 
 import pytest
 import torch
-from mmengine.logging import MMLogger
 from torch import nn
 
 from mmdeepkd.distillers.speedup import (
@@ -13,73 +12,7 @@ from mmdeepkd.distillers.speedup import (
     accelerate,
     is_accelerated,
 )
-
-OFF = Speedup(channels_last=False, fold_bn=False)
-Levels = namedtuple('Levels', 'low high')
-
-
-class Dense(nn.Module):
-    """A convolution, a BatchNorm and a product with a matrix."""
-
-    stride = 2
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.conv = nn.Conv2d(3, 8, 3)
-        self.bn = nn.BatchNorm2d(8)
-        self.fc = nn.Linear(8, 5)
-        self.bn.running_mean.normal_()
-        self.bn.running_var.uniform_(0.5, 2)
-        self.seen = []
-
-    def features(self, x):
-        return self.bn(self.conv(x)).relu()
-
-    def forward(self, x, scale=1):
-        maps = self.features(x)
-        self.seen.append((maps.dtype, maps.is_contiguous()))
-        return Levels(maps * scale, self.fc(maps.mean((2, 3))))
-
-
-class Misread(nn.Module):
-    """Reads its input as an operator does that knows one format."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(3, 3, 1)
-
-    def forward(self, x):
-        x = self.conv(x)
-        return x.as_strided(x.shape, torch.empty(x.shape).stride())
-
-
-class Viewing(nn.Module):
-
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(3, 3, 1)
-
-    def forward(self, x):
-        return self.conv(x).view(len(x), -1)
-
-
-def accelerated(speedup, inner=None, contiguous=True):
-    inner = (inner or Dense()).eval().requires_grad_(False)
-    return AcceleratedModule(inner, 'backbone', speedup, contiguous).eval()
-
-
-def images(size=6, **kwargs):
-    return torch.randn(
-        2, 3, size, size, generator=torch.Generator().manual_seed(1),
-        **kwargs)
-
-
-@pytest.fixture
-def logged(monkeypatch):
-    texts = []
-    monkeypatch.setattr(MMLogger.get_current_instance(), 'info', texts.append)
-    return texts
+from tests.helpers.dense import OFF, Dense, Levels, accelerated, images
 
 
 @pytest.mark.parametrize('speedup', [
@@ -120,6 +53,23 @@ def test_outputs_are_contiguous_where_that_is_needed(contiguous):
         not contiguous)
 
 
+def test_outputs_are_contiguous_without_a_convolution_too():
+    """What scales its inputs gives them in the format that they have."""
+    class Scale(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(6, 6)
+
+        def forward(self, x):
+            return x * 2, self.fc(x)
+
+    maps = images().contiguous(memory_format=torch.channels_last)
+    found, _ = accelerated(Speedup(amp='bf16'), Scale())(maps)
+
+    assert found.is_contiguous() and torch.equal(found, maps * 2)
+
+
 @pytest.mark.parametrize('outer', [False, True])
 def test_autocast_is_inside_alone(outer, logged):
     plain = Dense().eval().requires_grad_(False)
@@ -156,72 +106,6 @@ def test_float16_is_for_gpus():
         accelerated(Speedup(amp='fp16'))(images())
 
 
-def test_a_compiled_module_gives_the_same(logged):
-    class Small(nn.Module):
-
-        def __init__(self):
-            super().__init__()
-            self.fc = nn.Linear(4, 3)
-
-        def forward(self, x):
-            return self.fc(x).sigmoid()
-
-    inner = Small()
-    module = accelerated(OFF._replace(compile=True), inner)
-    for _ in range(2):
-        x = torch.randn(2, 4)
-        torch.testing.assert_close(module(x), inner(x))
-
-    assert list(module.state_dict()) == ['inner.fc.weight', 'inner.fc.bias']
-    assert ', compiled; largest relative difference ' in logged[0]
-
-
-def test_a_compiler_that_fails_is_named(monkeypatch):
-    def refuse(*args):
-        raise OSError('no C++ compiler')
-
-    monkeypatch.setattr(torch, 'compile', lambda function: refuse)
-    with pytest.raises(RuntimeError, match=(
-            r'teacher_speedup cannot run the backbone of the teacher '
-            r'\(OSError: no C\+\+ compiler\): set compile=False in '
-            'teacher_speedup')):
-        accelerated(Speedup(compile=True))(images())
-
-
-def test_another_result_is_an_error():
-    with pytest.raises(RuntimeError, match=(
-            r'teacher_speedup changes what the backbone of the teacher gives '
-            r'by [\d.]+ of the largest value on the first batch, where '
-            r'rounding explains 0\.001: set channels_last=False or '
-            r'fold_bn=False in teacher_speedup\.')):
-        accelerated(Speedup(), Misread())(images())
-    accelerated(Speedup(channels_last=False), Misread())(images())
-
-
-def test_a_module_that_cannot_run_so_is_an_error():
-    with pytest.raises(RuntimeError, match=(
-            r'cannot run the backbone of the teacher \(RuntimeError: view '
-            'size is not compatible .*set channels_last=False')):
-        accelerated(OFF._replace(channels_last=True), Viewing())(images())
-
-
-def test_what_autocast_cannot_hold_is_an_error():
-    class Large(nn.Module):
-
-        def __init__(self):
-            super().__init__()
-            self.conv = nn.Conv2d(3, 3, 1)
-
-        def forward(self, x):
-            # Infinite in half precision alone.
-            return torch.where(
-                torch.tensor(self.conv(x).dtype == torch.float32),
-                x, x / torch.zeros(()))
-
-    with pytest.raises(RuntimeError, match='by inf .*set amp=None'):
-        accelerated(OFF._replace(amp='bf16'), Large())(images().abs() + 1)
-
-
 def test_an_empty_batch_proves_nothing():
     module = accelerated(Speedup())
     assert module(images()[:0]).low.shape == (0, 8, 4, 4)
@@ -229,18 +113,6 @@ def test_an_empty_batch_proves_nothing():
     module(images())
     assert type(module.bn) is nn.Identity
     assert module(images()[:0]).low.shape == (0, 8, 4, 4)
-
-
-def test_what_the_module_writes_into_is_its_own():
-    class Writes(Dense):
-
-        def features(self, x):
-            return super().features(x.mul_(2))
-
-    x, y = images(), images()
-    found, expected = accelerated(Speedup(), Writes())(x), Writes().eval()(y)
-
-    torch.testing.assert_close(found.low, expected.low)
 
 
 def test_attributes_are_those_of_the_module():

@@ -99,6 +99,15 @@ def test_names_are_the_plain_students(make):
     distiller.load_state_dict(plain.state_dict(), strict=True)
 
 
+def test_the_parts_to_make_faster_are_the_tasks_to_name(make):
+    distiller = make(teacher_speedup=dict())
+    with pytest.raises(TypeError, match=(
+            'TinyDistiller does not say which parts of its teacher '
+            'teacher_speedup is for: override _teacher_roots, or leave '
+            'teacher_speedup out')):
+        distiller.running_teacher()
+
+
 def test_direct_parameters_and_buffers_are_shared(make):
     distiller = make()
     distiller.load_state_dict(dict(

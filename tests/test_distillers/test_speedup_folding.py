@@ -1,6 +1,9 @@
 """Only what one forward pass proves to be conv -> BatchNorm is folded."""
 import pytest
 import torch
+from mmengine.utils.dl_utils.parrots_wrapper import (
+    SyncBatchNorm as MMEngineSyncBatchNorm,
+)
 from timm.layers import BatchNormAct2d
 from torch import nn
 
@@ -70,7 +73,9 @@ def seed():
     torch.manual_seed(0)
 
 
-@pytest.mark.parametrize('kind', [nn.BatchNorm2d, nn.SyncBatchNorm])
+@pytest.mark.parametrize('kind', [
+    nn.BatchNorm2d, nn.SyncBatchNorm, MMEngineSyncBatchNorm],
+    ids=['BN', 'SyncBN', 'SyncBN of mmengine'])
 @pytest.mark.parametrize('bias', [True, False])
 @pytest.mark.parametrize('affine', [True, False])
 def test_conv_then_norm_is_folded(kind, bias, affine):

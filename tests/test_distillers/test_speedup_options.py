@@ -12,7 +12,7 @@ def test_the_defaults_are_exact():
         assert parse_speedup(config) == Speedup()
     assert Speedup().dtype is None
     assert Speedup().describe() == (
-        'channels_last, BatchNorms folded, no autocast, not compiled')
+        'channels_last, fold_bn, no autocast, not compiled')
 
 
 def test_every_key_can_be_set():

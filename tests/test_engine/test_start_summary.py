@@ -388,7 +388,7 @@ def test_a_faster_teacher_and_student_are_told(teacher, tmp_path):
         tmp_path / 'run', iterations=1)
 
     assert row(log, 'teacher_speedup') == (
-        'channels_last, BatchNorms folded, autocast to bf16, not compiled')
+        'channels_last, fold_bn, autocast to bf16, not compiled')
     assert row(log, 'distiller') == (
         'ClassifierDistiller with channels_last=True')
     assert re.search(r'teacher_speedup: backbone: (\d+) of \1 BatchNorms '

@@ -147,7 +147,7 @@ def test_the_teacher_is_measured_as_it_runs(amp, said, allowed, config,
     value = float(re.search(r'accuracy/top1: ([\d.]+)', text).group(1))
 
     assert ('the teacher ran as in training: with teacher_speedup '
-            f'(channels_last, BatchNorms folded, {said}, not compiled).'
+            f'(channels_last, fold_bn, {said}, not compiled).'
             ) in text
     assert value == pytest.approx(teacher[1], abs=allowed)
     # It was not only said.

@@ -1,21 +1,17 @@
 """A dense part of a teacher that runs faster."""
-import math
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-from .folding import count_norms, find_pairs, fold
+from .comparison import Comparison, tolerance
+from .folding import Pair, count_norms, find_pairs, fold
 from .options import Speedup
-from .tensors import map_tensors, relative_difference, tensors_in
+from .precision import full_precision
+from .tensors import channels_last, device_type, map_tensors, tensors_in
 
-# What float32 may differ by on the CPU, where rounding gives 1e-6 to 1e-4;
-# elsewhere convolutions may be computed in TF32, whose eps is 1e-3.
-_TOLERANCE = 1e-3
-_TOLERANCE_ELSEWHERE = 1e-2
-# And coarser types, in units of their eps.
-_ROUNDINGS = 16
+_OFF = Speedup(channels_last=False, fold_bn=False)
 
 
 class AcceleratedModule(nn.Module):
@@ -42,6 +38,7 @@ class AcceleratedModule(nn.Module):
         self._speedup = speedup
         self._contiguous = contiguous
         self._ready = False
+        self._failed: Optional[str] = None
         self._compiled: Optional[Callable[..., Any]] = None
         # Without a convolution the format of the inputs is of no use.
         self._formats = speedup.channels_last and any(
@@ -70,9 +67,12 @@ class AcceleratedModule(nn.Module):
 
         Raises:
             RuntimeError: On the first batch: it cannot run so, or it gives
-                something else.
+                something else; and on every batch after that.
+            TypeError: It gives nothing that can be compared.
             ValueError: float16 is asked for on the CPU.
         """
+        if self._failed is not None:
+            raise RuntimeError(self._failed)
         inputs = (args, kwargs)
         if not self._ready:
             # Nothing can be compared on a batch without RoIs.
@@ -82,27 +82,39 @@ class AcceleratedModule(nn.Module):
             self._ready = True
         return self._run(inputs)
 
+    def __getstate__(self) -> Dict[str, Any]:
+        # A compiled function runs the weights it was made for: a copy
+        # compiles its own.
+        return dict(self.__dict__, _compiled=None)
+
     def _run(self, inputs: Any) -> Any:
         if self._formats:
-            inputs = map_tensors(_channels_last, inputs)
-        outputs = self._autocast(inputs)
-        if self._formats and self._contiguous:
+            inputs = map_tensors(channels_last, inputs)
+        outputs = self._autocast(self._function(), inputs)
+        # Whatever the module has: it may pass on the format it was given.
+        if self._speedup.channels_last and self._contiguous:
             outputs = map_tensors(Tensor.contiguous, outputs)
         return outputs
 
-    def _autocast(self, inputs: Any) -> Any:
+    def _function(self) -> Callable[..., Any]:
+        if not self._speedup.compile:
+            return self.inner
+        if self._compiled is None:
+            self._compiled = torch.compile(self.inner.forward)
+        return self._compiled
+
+    def _autocast(self, function: Callable[..., Any], inputs: Any) -> Any:
         args, kwargs = inputs
-        run = self._compiled or self.inner
         if self._speedup.dtype is None:
-            return run(*args, **kwargs)
-        with torch.autocast(_device_type(inputs), self._speedup.dtype):
-            outputs = run(*args, **kwargs)
+            return function(*args, **kwargs)
+        with torch.autocast(device_type(inputs), self._speedup.dtype):
+            outputs = function(*args, **kwargs)
         return map_tensors(self._as_weights, outputs)
 
     @torch.no_grad()
     def _prepare(self, inputs: Any) -> None:
         """Change the module, and compare it with what it was."""
-        device, inner = _device_type(inputs), self.inner
+        device, inner = device_type(inputs), self.inner
         if device == 'cpu' and self._speedup.amp == 'fp16':
             raise ValueError(
                 "teacher_speedup has amp='fp16', which is for GPUs, and the "
@@ -112,68 +124,54 @@ class AcceleratedModule(nn.Module):
         # would hide what is wrong.
         inputs = map_tensors(self._as_weights, inputs)
         total = count_norms(inner)
-        with torch.autocast(device, enabled=False):
+        with full_precision(device, self._speedup):
             if self._speedup.fold_bn:
                 expected, pairs = find_pairs(
                     inner, lambda: _call(inner, inputs))
-                fold(inner, pairs)
             else:
-                expected = _call(inner, inputs)
-            if self._formats:
-                inner.to(memory_format=torch.channels_last)
-            difference = self._check(expected, inputs, device)
+                expected, pairs = _call(inner, inputs), []
+            comparison = Comparison(self._name, expected)
+            try:
+                self._change(pairs)
+                self._compare(comparison, inputs, device)
+            except RuntimeError as error:
+                # What it gave before is lost: never go on with this.
+                self._failed = str(error)
+                raise
         MMLogger.get_current_instance().info(
             f'teacher_speedup: {self._name}: {total - count_norms(inner)} of '
             f'{total} BatchNorms folded, '
             f'{"channels_last" if self._formats else "format as loaded"}, '
             f'amp {self._speedup.amp}'
-            f'{", compiled" if self._compiled else ""}; largest relative '
-            f'difference on the first batch {difference:.1e}.')
+            f'{", compiled" if self._speedup.compile else ""}; largest '
+            'relative difference on the first batch '
+            f'{comparison.difference:.1e}.')
 
-    def _check(self, expected: Any, inputs: Any, device: str) -> float:
-        """Return the largest difference, or raise if it is too large."""
-        tolerance = max(
-            _TOLERANCE if device == 'cpu' else _TOLERANCE_ELSEWHERE,
-            _ROUNDINGS * torch.finfo(self._dtype).eps)
-        said = self._speedup._replace(amp=None, compile=False).switches()
-        formatted = map_tensors(_channels_last, inputs) if (
-            self._formats) else inputs
-        found = self._attempt(lambda: _call(self.inner, formatted), said)
-        difference = self._require(
-            relative_difference(expected, found), tolerance, said)
-        if self._speedup.compile:
-            self._compiled = torch.compile(self.inner.forward)
-            found = self._attempt(
-                lambda: _call(self._compiled, formatted), 'compile=False')
-            difference = self._require(
-                relative_difference(expected, found), tolerance,
-                'compile=False')
-        if self._speedup.amp is not None:
-            found = self._attempt(
-                lambda: self._autocast(_copied(formatted)), 'amp=None')
-            difference = self._require(
-                relative_difference(expected, found), math.inf, 'amp=None')
-        return difference
+    def _change(self, pairs: List[Pair]) -> None:
+        fold(self.inner, pairs)
+        if self._formats:
+            self.inner.to(memory_format=torch.channels_last)
 
-    def _attempt(self, run: Callable[[], Any], switches: str) -> Any:
-        try:
-            return run()
-        # A compiler fails with errors of many kinds.
-        except Exception as error:
-            raise RuntimeError(
-                f'teacher_speedup cannot run the {self._name} of the teacher '
-                f'({type(error).__name__}: {error}): set {switches} in '
-                'teacher_speedup.') from error
-
-    def _require(self, difference: float, tolerance: float,
-                 switches: str) -> float:
-        if difference <= tolerance and math.isfinite(difference):
-            return difference
-        raise RuntimeError(
-            f'teacher_speedup changes what the {self._name} of the teacher '
-            f'gives by {difference:.2g} of the largest value on the first '
-            f'batch, where rounding explains {tolerance:.2g}: set {switches} '
-            'in teacher_speedup.')
+    def _compare(self, comparison: Comparison, inputs: Any,
+                 device: str) -> None:
+        """Raise unless the module gives what it gave, step by step."""
+        speedup, dtypes = self._speedup, [self._dtype]
+        if self._formats:
+            inputs = map_tensors(channels_last, inputs)
+        exact = speedup._replace(amp=None, compile=False)
+        if any(exact):
+            comparison.require(
+                lambda: _call(self.inner, inputs), exact,
+                tolerance(device, dtypes))
+        if speedup.dtype is not None:
+            dtypes.append(speedup.dtype)
+            comparison.require(
+                lambda: self._autocast(self.inner, _copied(inputs)),
+                _OFF._replace(amp=speedup.amp), tolerance(device, dtypes))
+        if speedup.compile:
+            comparison.require(
+                lambda: self._autocast(self._function(), _copied(inputs)),
+                _OFF._replace(compile=True), tolerance(device, dtypes))
 
     @property
     def _dtype(self) -> torch.dtype:
@@ -191,13 +189,3 @@ def _call(function: Any, inputs: Any) -> Any:
 def _copied(inputs: Any) -> Tuple[Any, Any]:
     # A module may write into what it is given.
     return map_tensors(Tensor.clone, inputs)
-
-
-def _channels_last(tensor: Tensor) -> Tensor:
-    if tensor.dim() != 4:
-        return tensor
-    return tensor.contiguous(memory_format=torch.channels_last)
-
-
-def _device_type(inputs: Any) -> str:
-    return next(tensors_in(inputs)).device.type

@@ -3,6 +3,7 @@ import weakref
 from collections import Counter, defaultdict
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
+from mmengine.utils.dl_utils.parrots_wrapper import SyncBatchNorm
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.overrides import TorchFunctionMode
@@ -12,7 +13,8 @@ from .tensors import tensors_in
 # Exactly these: a subclass may do more than its name says, such as timm's
 # BatchNormAct2d, which ends with an activation.
 _CONVS = (nn.Conv2d, )
-_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
+# OpenMMLab's SyncBN is torch's with another check of the dimensions.
+_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, SyncBatchNorm)
 
 
 class Pair(NamedTuple):
@@ -113,7 +115,7 @@ def find_pairs(root: nn.Module,
                run: Callable[[], Any]) -> Tuple[Any, List[Pair]]:
     """Run a module and see which BatchNorms can be folded.
 
-    Only an ``nn.Conv2d`` and an ``nn.BatchNorm2d`` or ``nn.SyncBatchNorm``
+    Only an ``nn.Conv2d`` and a BatchNorm of 2-D maps (synchronised or not)
     with running statistics, in eval mode, where the output of the one *is*
     the input of the other, each runs once, and nothing else reads it.
 

@@ -14,7 +14,9 @@ class Speedup(NamedTuple):
             torch's channels_last format.
         fold_bn: Fold a BatchNorm into the convolution before it.
         amp: ``'bf16'``, ``'fp16'`` or None: what its dense parts compute in.
-        compile: Compile its dense parts with ``torch.compile``.
+        compile: Compile its dense parts with ``torch.compile``. Meant for
+            images of one size: every new shape may compile again, and torch
+            gives up, and runs as without, after its limit of recompilations.
     """
 
     channels_last: bool = True
@@ -28,20 +30,24 @@ class Speedup(NamedTuple):
         return None if self.amp is None else _DTYPES[self.amp]
 
     def describe(self) -> str:
-        """Return the switches in words."""
+        """Return the switches in words: what is asked for.
+
+        What could be done is in the log after the first batch.
+        """
         said = [
             'channels_last' if self.channels_last else 'format as loaded',
-            'BatchNorms folded' if self.fold_bn else 'BatchNorms as loaded',
+            'fold_bn' if self.fold_bn else 'BatchNorms as loaded',
             'no autocast' if self.amp is None else f'autocast to {self.amp}',
             'compiled' if self.compile else 'not compiled'
         ]
         return ', '.join(said)
 
-    def switches(self) -> str:
+    def remedy(self) -> str:
         """Return what turns off all that is on, for messages."""
         off = Speedup(False, False, None, False)._asdict()
-        return ' or '.join(f'{key}={off[key]}' for key, value
-                           in self._asdict().items() if value)
+        return ', and if that is not enough '.join(
+            f'{key}={off[key]}' for key, value in self._asdict().items()
+            if value)
 
 
 def parse_speedup(config: Any) -> Optional[Speedup]:

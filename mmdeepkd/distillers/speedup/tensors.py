@@ -2,9 +2,15 @@
 import copy
 import math
 from collections.abc import MutableMapping
+from itertools import zip_longest
 from typing import Any, Callable, Iterator
 
+import torch
 from torch import Tensor
+
+# The least that values are compared with: where ReLUs leave nothing but
+# zeros, rounding is not a multiple of them.
+_SMALLEST = 1e-3
 
 
 def map_tensors(fn: Callable[[Tensor], Tensor], value: Any) -> Any:
@@ -49,24 +55,54 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
             yield from tensors_in(item)
 
 
+def channels_last(tensor: Tensor) -> Tensor:
+    """Return a tensor in channels_last, if it can be.
+
+    Args:
+        tensor: Of any shape.
+    """
+    if tensor.dim() != 4:
+        return tensor
+    return tensor.contiguous(memory_format=torch.channels_last)
+
+
+def device_type(value: Any) -> str:
+    """Return where the tensors in a value are, such as ``'cpu'``.
+
+    Args:
+        value: As of :func:`map_tensors`, with a tensor.
+    """
+    return next(tensors_in(value)).device.type
+
+
 def relative_difference(expected: Any, found: Any) -> float:
     """Return max |a - b| / max |a|, the largest of all floating tensors.
 
     Args:
         expected: Tensors a, as of :func:`map_tensors`.
-        found: Tensors b of the same structure.
+        found: Tensors b.
 
     Returns:
-        NaN or infinity where a value is not finite, or a is 0 and b is not.
+        NaN or infinity where a value is not finite, infinity where number or
+        shapes of the tensors are not the same.
     """
+    pairs = list(zip_longest(_floating(expected), _floating(found)))
+    if any(a is None or b is None or a.shape != b.shape for a, b in pairs):
+        return math.inf
     worst = 0.0
-    for a, b in zip(tensors_in(expected), tensors_in(found)):
-        if not a.is_floating_point() or not a.numel():
+    for a, b in pairs:
+        if not a.numel():
             continue
-        error = float((a.double() - b.double()).abs().max())
-        scale = float(a.double().abs().max())
-        value = error / scale if scale else error and math.inf
+        # Coarser types would round the difference itself.
+        dtype = a.dtype if torch.finfo(a.dtype).bits >= 32 else torch.float32
+        a = a.to(dtype)
+        error = float((a - b.to(dtype)).abs_().max())
+        value = error / max(float(a.abs().max()), _SMALLEST)
         # NaN compares with nothing: keep the first.
         if not value <= worst and not math.isnan(worst):
             worst = value
     return worst
+
+
+def _floating(value: Any) -> Iterator[Tensor]:
+    return (t for t in tensors_in(value) if t.is_floating_point())
