@@ -1,4 +1,4 @@
-# make demo | bench-digits | test | lint | env | clean
+# make demo | bench-digits | bench-speed | test | lint | env | clean
 #
 # Each sets up what it needs first: .venv, made on the first call. With
 # PYTHON=/path/to/python an existing OpenMMLab environment is used instead;
@@ -14,7 +14,7 @@ RUN := $(PYTHON)
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 endif
 
-.PHONY: demo bench-digits test lint env clean
+.PHONY: demo bench-digits bench-speed test lint env clean
 
 demo:
 	@$(SETUP) runtime
@@ -24,6 +24,11 @@ demo:
 bench-digits:
 	@$(SETUP) bench
 	@$(RUN) tools/bench_digits.py
+
+# About 25 minutes on two cores that do nothing else.
+bench-speed:
+	@$(SETUP) tests
+	@$(RUN) tools/analysis/benchmark.py all $(ARGS)
 
 # One thread each: two processes on two cores, and the same sums every time.
 test:
