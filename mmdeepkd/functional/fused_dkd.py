@@ -8,8 +8,8 @@ non-target classes, the gradients at the student's logits need no graph::
     d NCKD / d z_c =  T (q^s_c - q^t_c)          every kept c, 0 elsewhere
 
 b comes from the log-odds of the target, z_y / T - logsumexp_{c != y} z_c / T,
-so that neither tail is ever 1 - p. The forward works off the rows in blocks.
-q^t - q^s is all of size (N, C) that is kept for the backward.
+so that neither tail is ever 1 - p. The rows are worked off in blocks, and
+what is kept for the two backwards are the directions of both gradients.
 """
 from typing import Any, Optional, Tuple
 
@@ -40,17 +40,16 @@ class FusedDKD(torch.autograd.Function):
                 topk: Optional[int]) -> Tuple[Tensor, Tensor, Tensor]:
         """Return the three and save what the two backwards need."""
         num_rows, num_classes = logits_student.shape
-        shift = logits_student.new_empty(
-            (num_rows, topk or num_classes),
-            dtype=_working_dtype(logits_student, logits_teacher))
-        per_row = [logits_student, logits_teacher, target, shift]
-        if topk is not None:
-            per_row.append(best_others(logits_teacher, target, topk))
-        log_odds, nckd, top, total = _in_blocks(temperature, *per_row)
+        dtype = _working_dtype(logits_student, logits_teacher)
+        away = logits_student.new_empty((num_rows, num_classes), dtype=dtype)
+        shift = away.new_empty((num_rows, topk or num_classes))
+        kept = [] if topk is None else [
+            best_others(logits_teacher, target, topk)]
+        log_odds, nckd = _in_blocks(temperature, logits_student,
+                                    logits_teacher, target, away, shift, *kept)
         tckd, mass, step = _binary(log_odds)
-        ctx.save_for_backward(logits_student, target, top, total, step,
-                              *per_row[3:])
-        ctx.temperature = temperature
+        ctx.save_for_backward(away, step, shift, *kept)
+        ctx.temperature, ctx.dtype = temperature, logits_student.dtype
         ctx.mark_non_differentiable(mass)
         ctx.set_materialize_grads(False)
         if temperature != 1:
@@ -64,14 +63,18 @@ class FusedDKD(torch.autograd.Function):
                  grad_nckd: Optional[Tensor],
                  _: None) -> Tuple[Optional[Tensor], ...]:
         """Return the gradient of those values that one comes for."""
-        student, target, top, total, step, *shift = ctx.saved_tensors
+        away, step, shift, *kept = ctx.saved_tensors
         grad = None
         if grad_tckd is not None:
-            grad = _tckd_grad(student, target, ctx.temperature, top, total,
-                              grad_tckd * step)
+            scale = grad_tckd * step * -ctx.temperature
+            grad = away * scale.unsqueeze(1)
         if grad_nckd is not None:
-            other = _nckd_grad(student, grad_nckd * -ctx.temperature, *shift)
+            other = shift * (grad_nckd * ctx.temperature).unsqueeze(1)
+            if kept:
+                other = torch.zeros_like(away).scatter_(1, kept[0], other)
             grad = other if grad is None else grad.add_(other)
+        if grad is not None:
+            grad = grad.to(ctx.dtype)
         return grad, None, None, None, None
 
 
@@ -96,35 +99,37 @@ def _block(temperature: float,
            student: Tensor,
            teacher: Tensor,
            target: Tensor,
+           away: Tensor,
            shift: Tensor,
-           kept: Optional[Tensor] = None) -> Tuple[Tensor, ...]:
-    """Fill ``shift`` with q^t - q^s, (n, K).
+           kept: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+    """Fill ``away``, (n, C), and ``shift``, (n, K), for the backwards.
+
+    They become q^s over all non-target classes minus the one-hot target, and
+    q^s - q^t over the kept ones.
 
     Returns:
-        The log-odds (2, n) of student and teacher, NCKD (n,), and of the
-        student's tempered non-target logits the largest and the sum of the
-        exponentials relative to it, each (n,).
+        The log-odds (2, n) of student and teacher, and NCKD, (n,).
     """
     pair = torch.stack((student.to(shift.dtype), teacher.to(shift.dtype)))
     if temperature != 1:
         pair.div_(temperature)
-    column = target.view(1, -1, 1).expand(2, -1, 1)
-    log_odds = pair.gather(2, column).squeeze(2)
+    column = target.unsqueeze(1)
+    columns = column.expand(2, -1, -1)
+    log_odds = pair.gather(2, columns).squeeze(2)
     # What stands for -inf must leave differences finite.
-    pair.scatter_(2, column, torch.finfo(pair.dtype).min / 4)
-    if kept is None:
-        top = _top_to_zero(pair)
+    pair.scatter_(2, columns, torch.finfo(pair.dtype).min / 4)
+    # Before the shift by ``top``, which may be far above all of them.
+    others = None if kept is None else pair.gather(2, kept.expand(2, -1, -1))
+    log_odds.sub_(_top_to_zero(pair))
+    if others is None:
         nckd, sums, log_sums = _within(pair, shift)
     else:
-        # Before the shift by ``top``, which may be far above all of them.
-        others = pair.gather(2, kept.expand(2, -1, -1))
-        top = _top_to_zero(pair)
-        sums = pair.exp_().sum(2)
-        log_sums = sums.log()
         _top_to_zero(others)
         nckd, _, _ = _within(others, shift)
-    log_odds.sub_(top).sub_(log_sums)
-    return log_odds, nckd, top[0], sums[0]
+        sums = pair.exp_().sum(2, keepdim=True)
+        log_sums = sums.log().squeeze(2)
+    torch.div(pair[0], sums[0], out=away).scatter_(1, column, -1)
+    return log_odds.sub_(log_sums), nckd
 
 
 def _top_to_zero(logits: Tensor) -> Tensor:
@@ -135,21 +140,25 @@ def _top_to_zero(logits: Tensor) -> Tensor:
 
 
 def _within(pair: Tensor, shift: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-    """Fill ``shift`` from a pair (2, n, K), which is used up.
+    """Fill ``shift`` with q^s - q^t, (n, K).
 
-    The largest of each row is 0. Returned are KL(q^t || q^s), (n,), and the
-    sums of the exponentials with their logs, (2, n).
+    Args:
+        pair: Logits of student and teacher, (2, n, K), the largest of each
+            row 0; turned into their exponentials.
+        shift: (n, K).
+
+    Returns:
+        KL(q^t || q^s), (n,), and the sums of the exponentials, (2, n, 1),
+        with their logs, (2, n).
     """
     student, teacher = pair
-    torch.exp(teacher, out=shift)
-    sum_teacher = shift.sum(1)
-    gap = teacher.sub_(student).mul_(shift).sum(1).div_(sum_teacher)
-    exps_student = torch.exp(student, out=teacher)
-    sum_student = exps_student.sum(1)
-    shift.div_(sum_teacher.unsqueeze(1))
-    shift.addcdiv_(exps_student, sum_student.unsqueeze(1), value=-1)
-    sums = torch.stack((sum_student, sum_teacher))
-    log_sums = sums.log()
+    torch.sub(teacher, student, out=shift)
+    sums = pair.exp_().sum(2, keepdim=True)
+    log_sums = sums.log().squeeze(2)
+    sum_student, sum_teacher = sums
+    gap = shift.mul_(teacher).sum(1).div_(sum_teacher.squeeze(1))
+    torch.div(student, sum_student, out=shift)
+    shift.addcdiv_(teacher, sum_teacher, value=-1)
     return gap.add_(log_sums[0]).sub_(log_sums[1]), sums, log_sums
 
 
@@ -163,30 +172,3 @@ def _binary(log_odds: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
     # Products with the other's rest: a difference of near ones would round.
     step = own_student * rest_teacher - own_teacher * rest_student
     return tckd, rest_teacher, step
-
-
-def _tckd_grad(student: Tensor, target: Tensor, temperature: float,
-               top: Tensor, total: Tensor, scale: Tensor) -> Tensor:
-    """Return T scale (N,) times the one-hot target minus q^s."""
-    logits, top = student.to(top.dtype), top.unsqueeze(1)
-    if temperature == 1:
-        grad = logits - top
-    else:
-        grad = (logits / temperature).sub_(top)
-        scale = scale * temperature
-    grad.exp_().mul_((scale / total).neg_().unsqueeze(1))
-    # The target's own exponential may have overflowed.
-    grad.scatter_(1, target.unsqueeze(1), scale.unsqueeze(1))
-    return grad.to(student.dtype)
-
-
-def _nckd_grad(student: Tensor,
-               scale: Tensor,
-               shift: Tensor,
-               kept: Optional[Tensor] = None) -> Tensor:
-    """Return scale (N,) times the shift, in the columns it belongs to."""
-    values = shift * scale.unsqueeze(1)
-    if kept is None:
-        return values.to(student.dtype)
-    grad = student.new_zeros(student.shape)
-    return grad.scatter_(1, kept, values.to(student.dtype))
