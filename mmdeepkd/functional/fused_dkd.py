@@ -39,14 +39,20 @@ class FusedDKD(torch.autograd.Function):
                 target: Tensor, temperature: float,
                 topk: Optional[int]) -> Tuple[Tensor, Tensor, Tensor]:
         """Return the three and save what the two backwards need."""
-        num_rows, num_classes = logits_student.shape
-        dtype = _working_dtype(logits_student, logits_teacher)
-        away = logits_student.new_empty((num_rows, num_classes), dtype=dtype)
-        shift = away.new_empty((num_rows, topk or num_classes))
-        kept = [] if topk is None else [
-            best_others(logits_teacher, target, topk)]
-        log_odds, nckd = _in_blocks(temperature, logits_student,
-                                    logits_teacher, target, away, shift, *kept)
+        pair = logits_student.new_empty(
+            (2, *logits_student.shape),
+            dtype=_working_dtype(logits_student, logits_teacher))
+        if topk is None:
+            log_odds, nckd = _in_blocks(temperature, pair, logits_student,
+                                        logits_teacher, target)
+            (away, shift), kept = pair, []
+        else:
+            kept = [best_others(logits_teacher, target, topk)]
+            shift = pair.new_empty(kept[0].shape)
+            log_odds, nckd = _in_blocks(temperature, pair, logits_student,
+                                        logits_teacher, target, shift, *kept)
+            # Not the teacher's half of the memory.
+            away = pair[0].clone()
         tckd, mass, step = _binary(log_odds)
         ctx.save_for_backward(away, step, shift, *kept)
         ctx.temperature, ctx.dtype = temperature, logits_student.dtype
@@ -71,7 +77,9 @@ class FusedDKD(torch.autograd.Function):
         if grad_nckd is not None:
             other = shift * (grad_nckd * ctx.temperature).unsqueeze(1)
             if kept:
-                other = torch.zeros_like(away).scatter_(1, kept[0], other)
+                # From `other`: under vmap a batch of them.
+                empty = other.new_zeros(away.shape)
+                other = empty.scatter_(1, kept[0], other)
             grad = other if grad is None else grad.add_(other)
         if grad is not None:
             grad = grad.to(ctx.dtype)
@@ -83,34 +91,38 @@ def _working_dtype(student: Tensor, teacher: Tensor) -> torch.dtype:
     return torch.promote_types(common, torch.float32)
 
 
-def _in_blocks(temperature: float, *per_row: Tensor) -> Tuple[Tensor, ...]:
+def _in_blocks(temperature: float, pair: Tensor,
+               *per_row: Tensor) -> Tuple[Tensor, ...]:
     """Return the results of ``_block`` for all rows."""
-    num_rows, num_classes = per_row[0].shape
-    size = _CPU_BLOCK if per_row[0].device.type == 'cpu' else _DEVICE_BLOCK
+    _, num_rows, num_classes = pair.shape
+    size = _CPU_BLOCK if pair.device.type == 'cpu' else _DEVICE_BLOCK
     block_rows = max(1, size // (4 * num_classes))
     if num_rows <= block_rows:
-        return _block(temperature, *per_row)
-    blocks = zip(*(torch.split(tensor, block_rows) for tensor in per_row))
+        return _block(temperature, pair, *per_row)
+    blocks = zip(torch.split(pair, block_rows, 1),
+                 *(torch.split(tensor, block_rows) for tensor in per_row))
     results = [_block(temperature, *rows) for rows in blocks]
     return tuple(torch.cat(parts, -1) for parts in zip(*results))
 
 
 def _block(temperature: float,
+           pair: Tensor,
            student: Tensor,
            teacher: Tensor,
            target: Tensor,
-           away: Tensor,
-           shift: Tensor,
+           shift: Optional[Tensor] = None,
            kept: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
-    """Fill ``away``, (n, C), and ``shift``, (n, K), for the backwards.
+    """Fill ``pair``, (2, n, C), and ``shift``, (n, K), for the backwards.
 
-    They become q^s over all non-target classes minus the one-hot target, and
-    q^s - q^t over the kept ones.
+    The first of the pair becomes q^s over all non-target classes minus the
+    one-hot target. q^s - q^t over the kept ones becomes the second, or the
+    shift where not all are kept.
 
     Returns:
         The log-odds (2, n) of student and teacher, and NCKD, (n,).
     """
-    pair = torch.stack((student.to(shift.dtype), teacher.to(shift.dtype)))
+    pair[0].copy_(student)
+    pair[1].copy_(teacher)
     if temperature != 1:
         pair.div_(temperature)
     column = target.unsqueeze(1)
@@ -121,14 +133,16 @@ def _block(temperature: float,
     # Before the shift by ``top``, which may be far above all of them.
     others = None if kept is None else pair.gather(2, kept.expand(2, -1, -1))
     log_odds.sub_(_top_to_zero(pair))
-    if others is None:
-        nckd, sums, log_sums = _within(pair, shift)
+    if others is None or shift is None:
+        nckd, log_sums = _within(pair)
     else:
         _top_to_zero(others)
-        nckd, _, _ = _within(others, shift)
+        nckd, _ = _within(others)
+        shift.copy_(others[1])
         sums = pair.exp_().sum(2, keepdim=True)
         log_sums = sums.log().squeeze(2)
-    torch.div(pair[0], sums[0], out=away).scatter_(1, column, -1)
+        pair[0].div_(sums[0])
+    pair[0].scatter_(1, column, -1)
     return log_odds.sub_(log_sums), nckd
 
 
@@ -139,27 +153,24 @@ def _top_to_zero(logits: Tensor) -> Tensor:
     return top.squeeze(-1)
 
 
-def _within(pair: Tensor, shift: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-    """Fill ``shift`` with q^s - q^t, (n, K).
+def _within(pair: Tensor) -> Tuple[Tensor, Tensor]:
+    """Turn logits of student and teacher into q^s and q^s - q^t.
 
     Args:
-        pair: Logits of student and teacher, (2, n, K), the largest of each
-            row 0; turned into their exponentials.
-        shift: (n, K).
+        pair: (2, n, K), the largest of each row 0; changed in place.
 
     Returns:
-        KL(q^t || q^s), (n,), and the sums of the exponentials, (2, n, 1),
-        with their logs, (2, n).
+        KL(q^t || q^s), (n,), and the logs of the sums of the exponentials,
+        (2, n).
     """
     student, teacher = pair
-    torch.sub(teacher, student, out=shift)
+    gap = teacher - student
     sums = pair.exp_().sum(2, keepdim=True)
-    log_sums = sums.log().squeeze(2)
-    sum_student, sum_teacher = sums
-    gap = shift.mul_(teacher).sum(1).div_(sum_teacher.squeeze(1))
-    torch.div(student, sum_student, out=shift)
-    shift.addcdiv_(teacher, sum_teacher, value=-1)
-    return gap.add_(log_sums[0]).sub_(log_sums[1]), sums, log_sums
+    pair.div_(sums)
+    log_sums = sums.log_().squeeze(2)
+    divergence = gap.mul_(teacher).sum(1)
+    torch.sub(student, teacher, out=teacher)
+    return divergence.add_(log_sums[0]).sub_(log_sums[1]), log_sums
 
 
 def _binary(log_odds: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
