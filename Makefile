@@ -25,7 +25,7 @@ bench-digits:
 	@$(SETUP) bench
 	@$(RUN) tools/bench_digits.py
 
-# About 25 minutes on two cores that do nothing else.
+# Wants two cores that do nothing else; the sections took 0.1 to 10 minutes.
 bench-speed:
 	@$(SETUP) tests
 	@$(RUN) tools/analysis/benchmark.py all $(ARGS)
