@@ -44,7 +44,7 @@ def build(work_dir, epochs=2, runner=DistillRunner, delta=0.05,
         ],
         randomness=dict(seed=0),
         log_level='ERROR',
-        experiment_name=f'run_{next(_names)}',
+        experiment_name=f'tiny_run_{next(_names)}',
         **kwargs)
     return made, recorder
 
