@@ -174,9 +174,10 @@ def _fused(logits_student: Tensor,
            topk: Optional[int] = None) -> Tuple[Tensor, Tensor, Tensor]:
     if topk is not None and topk >= logits_student.size(1) - 1:
         topk = None
-    with without_autocast(logits_student):
-        tckd, nckd, mass = FusedDKD.apply(  # type: ignore[no-untyped-call]
-            logits_student, logits_teacher, target, temperature, topk)
+    # Autocast changes nothing there: what it computes with is float32 or
+    # wider, whatever the logits are.
+    tckd, nckd, mass = FusedDKD.apply(  # type: ignore[no-untyped-call]
+        logits_student, logits_teacher, target, temperature, topk)
     return tckd, nckd, mass
 
 

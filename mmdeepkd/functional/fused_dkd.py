@@ -11,6 +11,7 @@ b comes from the log-odds of the target, z_y / T - logsumexp_{c != y} z_c / T,
 so that neither tail is ever 1 - p. The rows are worked off in blocks, and
 what is kept for the two backwards are the directions of both gradients.
 """
+import math
 from typing import Any, Optional, Tuple
 
 import torch
@@ -24,6 +25,7 @@ from .topk import best_others
 # accelerator is given few and large kernels, in bounded memory.
 _CPU_BLOCK = 2**19
 _DEVICE_BLOCK = 2**25
+_LOG2_E = 1 / math.log(2)
 
 
 class FusedDKD(torch.autograd.Function):
@@ -59,6 +61,7 @@ class FusedDKD(torch.autograd.Function):
         ctx.mark_non_differentiable(mass)
         ctx.set_materialize_grads(False)
         if temperature != 1:
+            step.mul_(temperature)
             tckd.mul_(temperature**2)
             nckd.mul_(temperature**2)
         return tckd, nckd, mass
@@ -72,10 +75,11 @@ class FusedDKD(torch.autograd.Function):
         away, step, shift, *kept = ctx.saved_tensors
         grad = None
         if grad_tckd is not None:
-            scale = grad_tckd * step * -ctx.temperature
-            grad = away * scale.unsqueeze(1)
+            grad = away * (grad_tckd * step).unsqueeze(1)
         if grad_nckd is not None:
-            other = shift * (grad_nckd * ctx.temperature).unsqueeze(1)
+            if ctx.temperature != 1:
+                grad_nckd = grad_nckd * ctx.temperature
+            other = shift * grad_nckd.unsqueeze(1)
             if kept:
                 # From `other`: under vmap a batch of them.
                 empty = other.new_zeros(away.shape)
@@ -121,8 +125,7 @@ def _block(temperature: float,
     Returns:
         The log-odds (2, n) of student and teacher, and NCKD, (n,).
     """
-    pair[0].copy_(student)
-    pair[1].copy_(teacher)
+    torch.stack((student, teacher), out=pair)
     if temperature != 1:
         pair.div_(temperature)
     column = target.unsqueeze(1)
@@ -139,7 +142,7 @@ def _block(temperature: float,
         _top_to_zero(others)
         nckd, _ = _within(others)
         shift.copy_(others[1])
-        sums = pair.exp_().sum(2, keepdim=True)
+        sums = _exp_(pair).sum(2, keepdim=True)
         log_sums = sums.log().squeeze(2)
         pair[0].div_(sums[0])
     pair[0].scatter_(1, column, -1)
@@ -151,6 +154,13 @@ def _top_to_zero(logits: Tensor) -> Tensor:
     top = logits.amax(-1, keepdim=True)
     logits.sub_(top)
     return top.squeeze(-1)
+
+
+def _exp_(logits: Tensor) -> Tensor:
+    """Exponentiate logits <= 0 in place, as 2^(z log2 e)."""
+    # exp2 is a third of exp's time on a processor; the product rounds as
+    # the subtraction before it did.
+    return logits.mul_(_LOG2_E).exp2_()
 
 
 def _within(pair: Tensor) -> Tuple[Tensor, Tensor]:
@@ -165,7 +175,7 @@ def _within(pair: Tensor) -> Tuple[Tensor, Tensor]:
     """
     student, teacher = pair
     gap = teacher - student
-    sums = pair.exp_().sum(2, keepdim=True)
+    sums = _exp_(pair).sum(2, keepdim=True)
     pair.div_(sums)
     log_sums = sums.log_().squeeze(2)
     divergence = gap.mul_(teacher).sum(1)
@@ -174,12 +184,13 @@ def _within(pair: Tensor) -> Tuple[Tensor, Tensor]:
 
 
 def _binary(log_odds: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-    """Return TCKD, 1 - p^t_y and b^s_y - b^t_y, each (N,)."""
+    """Return TCKD, 1 - p^t_y and b^t_y - b^s_y, each (N,)."""
     log_probs = F.logsigmoid(torch.stack((log_odds, -log_odds), 1))
     log_student, log_teacher = log_probs
     student, teacher = log_probs.exp()
     tckd = (log_teacher - log_student).mul_(teacher).sum(0)
     (own_student, rest_student), (own_teacher, rest_teacher) = student, teacher
     # Products with the other's rest: a difference of near ones would round.
-    step = own_student * rest_teacher - own_teacher * rest_student
+    step = own_teacher * rest_student
+    step.addcmul_(own_student, rest_teacher, value=-1)
     return tckd, rest_teacher, step

@@ -61,7 +61,8 @@ def reduce_loss(loss: Tensor,
         check_sample_weight(weight, loss.numel())
         loss = loss * weight.to(loss)
     if avg_factor is None:
-        return loss.mean() if loss.numel() else loss.sum()
+        # As mean() to the bit; its backward would fill (N,) first.
+        return loss.sum() / max(1, loss.numel())
     if isinstance(avg_factor, Tensor):
         if avg_factor.dim():
             raise ValueError(
