@@ -1,4 +1,5 @@
-# make demo | bench-digits | bench-speed | test | lint | env | clean
+# make demo | bench-digits | bench-gsnr | bench-speed | test | lint | env |
+#      clean
 #
 # Each sets up what it needs first: .venv, made on the first call. With
 # PYTHON=/path/to/python an existing OpenMMLab environment is used instead;
@@ -14,7 +15,7 @@ RUN := $(PYTHON)
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 endif
 
-.PHONY: demo bench-digits bench-speed test lint env clean
+.PHONY: demo bench-digits bench-gsnr bench-speed test lint env clean
 
 demo:
 	@$(SETUP) runtime
@@ -25,9 +26,14 @@ bench-digits:
 	@$(SETUP) bench
 	@$(RUN) tools/bench_digits.py
 
+# About 35 minutes on two cores; continues where it stopped.
+bench-gsnr:
+	@$(SETUP) both
+	@$(RUN) tools/bench_gsnr.py
+
 # Wants two cores that do nothing else; the sections took 0.1 to 10 minutes.
 bench-speed:
-	@$(SETUP) tests
+	@$(SETUP) both
 	@$(RUN) tools/analysis/benchmark.py all $(ARGS)
 
 # One thread each: two processes on two cores, and the same sums every time.

@@ -15,4 +15,6 @@ optim_wrapper = dict(type='mmdeepkd.DeepKDOptimWrapper', delta=0.025)
 # nothing to teach.
 default_hooks = dict(
     topk=dict(
-        type='mmdeepkd.DynamicTopKHook', initial_ratio=0.5, static_k=8))
+        type='mmdeepkd.DynamicTopKHook', initial_ratio=0.5, static_k=8),
+    # The streams' signal-to-noise ratio, for tools/analysis/report.py.
+    gsnr=dict(type='mmdeepkd.GSNRHook', interval=50))

@@ -6,6 +6,8 @@ from .hooks import (
     ClassCountHook,
     DynamicTopKHook,
     FiniteLossHook,
+    GSNRHook,
+    GSNRMomentumHook,
     PlainCheckpointHook,
     RandomStateHook,
     ResumeCheckHook,
@@ -22,6 +24,7 @@ __all__ = [
     'AmpDeepKDOptimWrapper', 'ClassCountHook', 'DecoupledAdamW',
     'DecoupledSGD',
     'DeepKDOptimWrapper', 'DistillRunner', 'DynamicTopKHook', 'FiniteLossHook',
+    'GSNRHook', 'GSNRMomentumHook',
     'PlainCheckpointHook', 'RandomStateHook', 'ResumableIterLoop',
     'ResumeCheckHook', 'SafeCheckpointHook', 'StartSummaryHook',
     'WarmupHook'

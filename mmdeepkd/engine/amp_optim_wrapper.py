@@ -143,6 +143,7 @@ class AmpDeepKDOptimWrapper(DeepKDOptimWrapper):
         self._check_scale(number)
         fits = all(map(math.isfinite, norm))
         if fits:
+            self._observation.show(grads, scale.reciprocal())
             if self.clip_grad_kwargs:
                 self._log_norm(*norm)
             # Not scaler.step, which would read from the device once more.

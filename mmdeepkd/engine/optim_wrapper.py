@@ -18,6 +18,7 @@ from .decouple import decouple, resolve_offsets
 from .finite import ADVICE, bad_gradients, gradient_size
 from .gradients import Gradients, parameters, stream_gradients
 from .held_gradients import HeldGradients
+from .observation import Observer, StreamObservation
 from .reduction import backward_order
 from .stream_losses import StreamLosses, as_streams, sum_losses
 from .update_guard import SKIPPED, UpdateGuard, counted_steps
@@ -101,12 +102,28 @@ class DeepKDOptimWrapper(OptimWrapper):
         self.nonfinite = nonfinite
         self._guard = UpdateGuard(nonfinite)
         self._held = HeldGradients(self.optimizer)
+        self._observation = StreamObservation(self.optimizer)
         self._in_update_params = False
 
     @property
     def skipped_steps(self) -> int:
         """How many steps were left out for what was not finite."""
         return counted_steps(self.message_hub, SKIPPED)
+
+    def observe(self, observer: Optional[Observer]) -> None:
+        """Show the updates that begin from now on to an observer.
+
+        It is called with the gradients of every stream, those that share a
+        momentum too, once they are known to be finite and before they are
+        clipped. It costs a backward for each stream that shares another's
+        momentum. The updates are the same to the bit.
+
+        Args:
+            observer: Is called with an
+                :class:`~mmdeepkd.engine.observation.Observation`; None ends
+                it.
+        """
+        self._observation.observer = observer
 
     def update_params(self,
                       loss: StreamLosses,
@@ -147,7 +164,9 @@ class DeepKDOptimWrapper(OptimWrapper):
                 plain scalar.
             retain_graph: Keep the graph after the last stream.
         """
-        losses = sum_losses(as_streams(loss), self.optimizer.leaders())
+        streams = as_streams(loss)
+        losses = sum_losses(streams, self.optimizer.leaders())
+        self._observation.add(streams, self._scale)
         order = [s for s in backward_order(self.optimizer) if s in losses]
         # should_update speaks of the count after this iteration.
         self._inner_count += 1
@@ -177,6 +196,7 @@ class DeepKDOptimWrapper(OptimWrapper):
         """Forget the gradients of this update."""
         self._held.forget()
         self._guard.forget()
+        self._observation.forget()
         super().zero_grad(**kwargs)
 
     def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
@@ -221,6 +241,7 @@ class DeepKDOptimWrapper(OptimWrapper):
         if not (finite and all(map(math.isfinite, numbers))):
             self._reject(grads)
             return
+        self._observation.show(grads)
         if clip and sizes:
             self._log_norm(numbers[0])
             grads = rescaled(self._parameters(), grads, factor)

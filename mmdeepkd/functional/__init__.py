@@ -9,6 +9,7 @@ from .consistency import batch_consistency, class_consistency
 from .dist import dist_distances
 from .dkd import deepkd_divergences, dkd_divergences
 from .gdkd import gdkd3_divergences, gdkd_divergences, top_group_masses
+from .gsnr import gsnr, gsnr_offsets
 from .kd import kd_divergence
 from .ls_gdkd import ls_gdkd_divergences
 from .standardize import standardize_logits
@@ -17,6 +18,7 @@ from .topk import dynamic_topk, topk_keep_mask
 __all__ = [
     'batch_consistency', 'class_consistency', 'deepkd_divergences',
     'dist_distances', 'dkd_divergences', 'dynamic_topk', 'gdkd3_divergences',
-    'gdkd_divergences', 'kd_divergence', 'ls_gdkd_divergences',
+    'gdkd_divergences', 'gsnr', 'gsnr_offsets', 'kd_divergence',
+    'ls_gdkd_divergences',
     'standardize_logits', 'top_group_masses', 'topk_keep_mask'
 ]

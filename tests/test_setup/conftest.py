@@ -29,6 +29,7 @@ def make_checkout(tmp_path):
         write_command(bin_folder / 'python3',
                       f'exec {sys.executable} {FAKE} "$0" "$@"')
         write_command(bin_folder / 'c++', 'exit 0')
+        write_command(bin_folder / 'chromium', 'exit 0')
         for command in ('bash', 'sh', 'env', 'dirname', 'make'):
             os.symlink(shutil.which(command), bin_folder / command)
         calls = tmp_path / f'{name}-calls'

@@ -1,8 +1,9 @@
 """Pretends to be python3: answers what the set-up asks, installs nothing.
 
-``FAKE_BUILD`` says how the build of mmcv goes, ``FAKE_TORCH`` overrides what
-torch says of itself, ``FAKE_VERSION`` is the Python version. What it was
-asked is appended to the file ``CALLS``.
+``FAKE_BUILD`` says how the build of mmcv goes, ``FAKE_PLAYWRIGHT`` how that of
+a browser does, ``FAKE_TORCH`` overrides what torch says of itself,
+``FAKE_VERSION`` is the Python version. What it was asked is appended to the
+file ``CALLS``.
 """
 import json
 import os
@@ -54,6 +55,16 @@ def build():
         wheel.writestr('mmcv/_ext.so' if outcome == 'ops' else 'mmcv/a.py', '')
 
 
+def install_browser():
+    record('playwright ' + ' '.join(ARGS[2:]))
+    if os.environ.get('FAKE_PLAYWRIGHT') == 'fail':
+        sys.exit(1)
+    folder = Path.home() / '.cache/ms-playwright/chromium-7/chrome-linux'
+    folder.mkdir(parents=True)
+    # It answers when it is asked for its version.
+    shutil.copy(os.path.realpath('/bin/true'), folder / 'chrome')
+
+
 if ARGS[0] == '-c':
     answer(ARGS[1])
 elif ARGS[:2] == ['-m', 'venv']:
@@ -65,5 +76,7 @@ elif ARGS[:3] == ['-m', 'pip', 'wheel']:
     build()
 elif ARGS[:3] == ['-m', 'pip', 'install']:
     record('install ' + ' '.join(Path(arg).name for arg in ARGS[4:]))
+elif ARGS[:3] == ['-m', 'playwright', 'install']:
+    install_browser()
 else:
     os.execv(sys.executable, [sys.executable, *ARGS])

@@ -9,7 +9,8 @@ from requirement_files import read
 from tests.test_setup.pretend import ROOT, write_command
 
 VERSIONS = {'torch': '2.1.2+cu121', 'mmcv': '2.1.0', 'mmengine': '0.10.7',
-            'mmdet': '3.3.0'}
+            'mmdet': '3.3.0', 'mmpretrain': '1.2.0', 'pytest': '9.1.0',
+            'setuptools': '80.9.0'}
 
 
 @pytest.fixture
@@ -32,8 +33,8 @@ def own(tmp_path):
                                        f'Version: {version}\n')
         (info / 'RECORD').write_text(''.join(f'{file},,\n' for file in files))
 
-    def add_all():
-        for name in read(ROOT / 'requirements' / 'runtime.txt'):
+    def add_all(need='runtime'):
+        for name in read(ROOT / 'requirements' / f'{need}.txt'):
             files = ['mmcv/_ext.cpython.so'] if name == 'mmcv' else []
             add(name, VERSIONS.get(name, '4.5'), files)
 
@@ -87,6 +88,20 @@ def test_a_target_asks_only_for_what_it_needs(checkout, own):
     status, _, err = check(checkout, python, 'tests')
     assert status == 1
     assert 'lacks mmpretrain>=1.0,<2, timm>=0.6.7, pytest>=7, ' in err
+
+
+def test_the_tests_need_a_browser_and_install_none(checkout, own):
+    python, add = own
+    add.all('tests')
+    assert check(checkout, python, 'tests')[0] == 0
+    (checkout.bin / 'chromium').unlink()
+    status, _, err = check(checkout, python, 'tests')
+
+    assert status == 1
+    assert err.startswith(
+        'set-up stopped: the tests open pages in Chromium and there is none ')
+    assert len(err.splitlines()) == 1
+    assert checkout.calls == []
 
 
 def test_a_path_that_is_no_python_is_said(checkout, tmp_path):

@@ -43,7 +43,7 @@ def test_comments_markers_and_includes_are_read(tmp_path):
 
 
 @pytest.mark.parametrize('stack', ['modern', 'classic'])
-@pytest.mark.parametrize('name', ['tests', 'bench', 'build'])
+@pytest.mark.parametrize('name', ['tests', 'both', 'bench', 'build'])
 def test_a_tested_stack_lies_in_the_accepted_ranges(stack, name):
     accepted = read(FOLDER / f'{name}.txt')
     pinned = pins(FOLDER / f'{stack}.txt')

@@ -34,7 +34,7 @@ class FakeExecutor:
         self.expected = 0
         self.asked = []
 
-    def __call__(self, runs):
+    def __call__(self, runs, beside=()):
         self.asked.append(list(runs))
         return {run: self.answer(run) for run in runs}
 

@@ -10,7 +10,13 @@ from mmdeepkd.losses import DeepKDLoss
 from tests.helpers.processes import run_tool
 from tests.helpers.toys import equal
 from tools.analysis import benchmark
-from tools.analysis.benchmark_steps import memory, nets, steps, timing
+from tools.analysis.benchmark_steps import (
+    gsnr,
+    memory,
+    nets,
+    steps,
+    timing,
+)
 from tools.analysis.benchmark_steps.baselines import (
     ReleasedLoop,
     backward_by_stream,
@@ -21,7 +27,7 @@ from tools.analysis.benchmark_steps.baselines import (
 from tools.analysis.benchmark_steps.growth import exponent
 
 SECTIONS = ('classification', 'detection', 'loss', 'optimizer', 'ddp',
-            'growth')
+            'gsnr', 'growth')
 
 
 @pytest.fixture(scope='module')
@@ -54,7 +60,7 @@ def test_every_section_is_timed_and_has_its_table(smoke, name):
     assert text.startswith('## ') and '\n| ' in text
     assert 'nan' not in text and '- Commit: ' in text
     assert text.strip() in (smoke.out / 'speed.md').read_text()
-    assert f'/6] {name}\n' in smoke.printed
+    assert f'/7] {name}\n' in smoke.printed
 
 
 @pytest.mark.parametrize('name', ['classification', 'detection'])
@@ -85,6 +91,27 @@ def test_two_momenta_are_sent_once_each(smoke):
     for arm in found['arms'].values():
         # Beside the gradients what the ranks agree on.
         assert 0 <= arm['sent_bytes'] - found['expected_bytes'] < 1000
+
+
+def test_windows_of_both_pairs_are_measured(smoke):
+    found = smoke.data['gsnr']
+
+    assert list(found['cases']) == [
+        f'{pair}, merge={merge}' for pair in ('classification', 'detection')
+        for merge in (True, False)]
+    for case in found['cases'].values():
+        # Four steps and their report; two copies of three streams.
+        assert sum(case['window']['seconds']) > sum(case['plain']['seconds'])
+        assert case['window']['peak_bytes'] > case['plain']['peak_bytes']
+    assert 'a window every 200 steps costs, %' in (
+        smoke.out / 'gsnr.md').read_text()
+
+
+def test_a_windows_overhead_by_hand():
+    # Two steps of 1.5 s instead of 1 s, and a report of 0.4 s.
+    found = gsnr.overheads([1., 2.], [3.4, 6.8], 2, 100)
+
+    assert found == pytest.approx([0.014, 0.014])
 
 
 def test_the_growth_is_drawn(smoke):

@@ -29,6 +29,7 @@ from tools.analysis.benchmark_steps import (  # noqa: E402
     ddp,
     detection,
     growth,
+    gsnr,
     loss,
     optimizer,
 )
@@ -48,6 +49,7 @@ SECTIONS = {
     'loss': lambda plan, folder: loss.run(plan),
     'optimizer': lambda plan, folder: optimizer.run(plan),
     'ddp': lambda plan, folder: ddp.run(plan),
+    'gsnr': gsnr.run,
     'growth': growth.run,
 }
 PICTURE = 'growth.png'

@@ -1,5 +1,5 @@
 """What the benchmark compares, and the plan by which it does."""
-from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, NamedTuple, Sequence, Tuple, Union
 
 Options = Tuple[Tuple[str, Any], ...]
 
@@ -16,12 +16,15 @@ class Arm(NamedTuple):
         title: Name in the tables.
         config: Path relative to the repository.
         options: (key, value) overrides, as ``--cfg-options``.
+        watched: Further ones, of the final runs: what watches them and
+            changes no result.
     """
 
     name: str
     title: str
     config: str
     options: Options = ()
+    watched: Options = ()
 
 
 class Ablation(NamedTuple):
@@ -44,7 +47,7 @@ class Plan(NamedTuple):
         rates: Learning rates every method is tried at, ascending.
         tuning_seeds: Seeds of these tries.
         seeds: Seeds of the final runs, others than the tuning seeds.
-        ablated: Name of the arm that is ablated.
+        ablated: Name of the arm that is ablated, if any.
         ablations: Its ablations.
         ablation_seeds: Seeds of their runs.
         options: Overrides of every config, the teacher's too.
@@ -55,9 +58,9 @@ class Plan(NamedTuple):
     rates: Sequence[float]
     tuning_seeds: Sequence[int]
     seeds: Sequence[int]
-    ablated: str
-    ablations: Sequence[Ablation]
-    ablation_seeds: Sequence[int]
+    ablated: str = ''
+    ablations: Sequence[Ablation] = ()
+    ablation_seeds: Sequence[int] = ()
     options: Options = ()
     max_extensions: int = 3
 
@@ -66,9 +69,9 @@ def _config(method: str) -> str:
     return f'configs/digits100/{method}_{PAIR}.py'
 
 
-def topk(static_k: Optional[int] = None,
-         phases: Optional[Tuple[float, float]] = None) -> Options:
-    """Return the overrides of the top-K hook."""
+def topk(static_k: Union[int, str, None] = None,
+         phases: Union[Tuple[float, float], str, None] = None) -> Options:
+    """Return the overrides of the top-K hook; what is None stays."""
     options = {'static_k': static_k, 'phases': phases}
     return tuple((f'default_hooks.topk.{key}', value)
                  for key, value in options.items() if value is not None)

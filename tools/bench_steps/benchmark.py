@@ -3,6 +3,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from .arms import TEACHER, Arm, Options, Plan
 from .executor import Executor
+from .pool import Task
 from .runs import Result, Run, identify
 from .tuning import Tries, best_rate, extension
 
@@ -26,6 +27,7 @@ class Outcome(NamedTuple):
         tries: Validation accuracies by arm and learning rate.
         rates: The chosen learning rate of every arm.
         final: Results of every arm by seed, at its chosen rate.
+        final_runs: The runs that had these results.
         ablations: The settings, in the order of the plan.
         runs: Every run.
     """
@@ -34,11 +36,9 @@ class Outcome(NamedTuple):
     tries: Dict[str, Tries]
     rates: Dict[str, float]
     final: Dict[str, Dict[int, Result]]
+    final_runs: Dict[str, Dict[int, Run]]
     ablations: List[Ablated]
     runs: List[Run]
-
-
-Execute = Callable[[Sequence[Run]], Dict[Run, Result]]
 
 
 class Benchmark:
@@ -48,13 +48,16 @@ class Benchmark:
         plan: The plan.
         executor: Trains runs, or knows their results.
         say: Receives the progress.
+        beside: Other work, done beside the search for learning rates.
     """
 
     def __init__(self, plan: Plan, executor: Executor,
-                 say: Callable[[str], None]) -> None:
+                 say: Callable[[str], None],
+                 beside: Sequence[Task] = ()) -> None:
         self.plan = plan
         self.executor = executor
         self.say = say
+        self.beside = beside
         self.runs: List[Run] = []
         self._teacher: Optional[str] = None
 
@@ -64,23 +67,29 @@ class Benchmark:
         finals = len(plan.arms) * len(plan.seeds)
         ablated = len(plan.ablation_seeds) * sum(
             len(ablation.settings) for ablation in plan.ablations)
-        self.say('[1/4] the teacher')
+        steps = 4 if plan.ablations else 3
+        self.say(f'[1/{steps}] the teacher')
         teacher = self._train_teacher()
-        self.say('[2/4] learning rates, on the validation split')
+        self.say(f'[2/{steps}] learning rates, on the validation split')
         self.executor.expected = finals + ablated
         tries = self._tune()
         rates = {name: best_rate(tried) for name, tried in tries.items()}
-        self.say('[3/4] final runs, on the test split')
+        self.say(f'[3/{steps}] final runs, on the test split')
         self.executor.expected = ablated
-        final = self._train_final(rates)
-        self.say('[4/4] ablations')
-        self.executor.expected = 0
-        ablations = self._ablate(rates[plan.ablated])
-        return Outcome(teacher, tries, rates, final, ablations, self.runs)
+        runs = self._final_runs(rates)
+        final = self._train_final(runs)
+        ablations = []
+        if plan.ablations:
+            self.say(f'[4/{steps}] ablations')
+            self.executor.expected = 0
+            ablations = self._ablate(rates[plan.ablated])
+        return Outcome(teacher, tries, rates, final, runs, ablations,
+                       self.runs)
 
-    def _execute(self, runs: Sequence[Run]) -> Dict[Run, Result]:
+    def _execute(self, runs: Sequence[Run],
+                 beside: Sequence[Task] = ()) -> Dict[Run, Result]:
         self.runs += runs
-        return self.executor(runs)
+        return self.executor(runs, beside)
 
     def _train_teacher(self) -> Result:
         run = Run(TEACHER, TEACHER_SEED, options=self.plan.options, test=True)
@@ -99,8 +108,10 @@ class Benchmark:
         plan = self.plan
         tries: Dict[str, Tries] = {arm.name: {} for arm in plan.arms}
         wanted = [(arm, rate) for arm in plan.arms for rate in plan.rates]
+        beside = self.beside
         while wanted:
-            self._try(wanted, tries)
+            self._try(wanted, tries, beside)
+            beside = ()
             more = [(arm, extension(tries[arm.name], plan.rates,
                                     plan.max_extensions))
                     for arm in plan.arms]
@@ -108,25 +119,30 @@ class Benchmark:
         return tries
 
     def _try(self, wanted: Sequence[Tuple[Arm, float]],
-             tries: Dict[str, Tries]) -> None:
+             tries: Dict[str, Tries], beside: Sequence[Task]) -> None:
         runs = {(arm.name, rate): [
             self._run(arm, seed, rate, test=False)
             for seed in self.plan.tuning_seeds
         ] for arm, rate in wanted}
         results = self._execute([run for some in runs.values()
-                                 for run in some])
+                                 for run in some], beside)
         for (name, rate), some in runs.items():
             tries[name][rate] = [results[run].val for run in some]
 
-    def _train_final(
-            self, rates: Dict[str, float]) -> Dict[str, Dict[int, Result]]:
-        runs = {
+    def _final_runs(self,
+                    rates: Dict[str, float]) -> Dict[str, Dict[int, Run]]:
+        return {
             arm.name: {
-                seed: self._run(arm, seed, rates[arm.name], test=True)
+                seed: self._run(arm, seed, rates[arm.name], True,
+                                (*arm.options, *arm.watched))
                 for seed in self.plan.seeds
             }
             for arm in self.plan.arms
         }
+
+    def _train_final(
+            self, runs: Dict[str, Dict[int, Run]]
+    ) -> Dict[str, Dict[int, Result]]:
         results = self._execute([
             run for by_seed in runs.values() for run in by_seed.values()
         ])

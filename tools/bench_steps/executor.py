@@ -34,8 +34,14 @@ class Executor:
         self.expected = 0
         self._seconds: List[float] = []
 
-    def __call__(self, runs: Sequence[Run]) -> Dict[Run, Result]:
-        """Return the result of every run; train those without."""
+    def __call__(self, runs: Sequence[Run],
+                 beside: Sequence[Task] = ()) -> Dict[Run, Result]:
+        """Return the result of every run; train those without.
+
+        Args:
+            runs: The runs.
+            beside: Other work, begun before them and done beside them.
+        """
         # Once each: settings spelt differently may be the same training.
         unique = {identify(run): run for run in reversed(runs)}
         missing = [run for run in reversed(list(unique.values()))
@@ -45,16 +51,23 @@ class Executor:
 
         def done(task: Task) -> None:
             nonlocal left
+            if task not in tasks:
+                self.say(f'  {time.strftime("%H:%M:%S")} {task.name}')
+                return
             left -= 1
             self.trained += 1
             self._report(tasks[task], left)
 
-        run_tasks(tasks, self.workers, done)
+        run_tasks([*beside, *tasks], self.workers, done)
         return {run: self._result(run) for run in runs}
 
     def checkpoint(self, run: Run) -> Path:
         """Return the file with the weights of a teacher's run."""
-        return self.root / identify(run) / CHECKPOINT
+        return self.folder(run) / CHECKPOINT
+
+    def folder(self, run: Run) -> Path:
+        """Return the folder of all that a run leaves."""
+        return self.root / identify(run)
 
     def all_results(self, runs: Sequence[Run]) -> List[Result]:
         """Return the results of finished runs, of equal ones once."""
@@ -62,7 +75,7 @@ class Executor:
         return [self._result(run) for run in unique.values()]
 
     def _file(self, run: Run) -> Path:
-        return self.root / identify(run) / 'result.json'
+        return self.folder(run) / 'result.json'
 
     def _result(self, run: Run) -> Result:
         return Result(**json.loads(self._file(run).read_text()))

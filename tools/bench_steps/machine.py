@@ -18,12 +18,16 @@ def describe_machine() -> str:
     return f'{processor}, {cores} cores, no GPU used'
 
 
-def describe_versions() -> str:
-    """Return the versions of Python and of the packages that train."""
+def describe_versions(*more: str) -> str:
+    """Return the versions of Python and of the packages that train.
+
+    Args:
+        more: Names of further packages.
+    """
     packages = ', '.join(
         f'{name} {version(name)}'
         for name in ('torch', 'mmengine', 'mmpretrain', 'numpy',
-                     'scikit-learn'))
+                     'scikit-learn', *more))
     return f'Python {platform.python_version()}, {packages}'
 
 

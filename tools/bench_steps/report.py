@@ -55,9 +55,9 @@ def page(plan: Plan, outcome: Outcome, facts: Facts, picture: str) -> str:
     parts = [
         _head(plan, outcome, facts), f'![Test accuracies]({picture})',
         '## Test accuracy', _results(plan, outcome),
-        '## Learning rates', _rates(plan, outcome),
+        '## Learning rates', rate_table(plan, outcome),
         '## Ablations', _ablations(outcome, titles[plan.ablated]),
-        '## The arms', _arms(plan.arms, facts),
+        '## The arms', arm_table(plan.arms, facts),
         '## Read with care', _caveats(plan)
     ]
     return '\n\n'.join(parts) + '\n'
@@ -77,41 +77,47 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _head(plan: Plan, outcome: Outcome, facts: Facts) -> str:
-    cached = facts.runs - facts.trained
-    resumed = '' if not cached else (
-        f' The command continued an earlier one: {cached} of the runs had '
-        'their results already.')
     return '\n\n'.join([
         '# Digits-100: every method at its own learning rate',
         fill("Two of scikit-learn's real 8x8 digits side by side with noise, "
              '100 classes: 2000 training, 2000 validation and 4000 test '
              'pairs, made from disjoint digits. This page is written by the '
              'command below; numbers are top-1 accuracies in per cent.', 79),
-        _bullets([
-            f'Command: `{facts.command}`, {facts.minutes:.0f} minutes, two '
-            f'runs at a time.{resumed}',
-            f'{facts.runs} runs, {facts.run_minutes:.0f} minutes one after '
-            'the other.',
-            f'Machine: {facts.machine}.',
-            f'{facts.versions}.',
-            f'Commit {facts.commit}; {facts.date}.',
-            facts.task,
-            f'Teacher: validation {outcome.teacher.val:.1f}, test '
-            f'{outcome.teacher.test:.1f}; one training, the same for all '
-            'students.',
-            f'Learning rates: every method was tried at the same '
-            f'{len(plan.rates)} rates with {len(plan.tuning_seeds)} seeds on '
-            'the validation pairs; where the best was on the edge of the '
-            'grid, the grid was extended by the same factor, at most '
-            f'{plan.max_extensions} times.',
-            f'Test: {len(plan.seeds)} other seeds at the chosen rate. Runs of '
-            "the same seed share the student's initialisation and the order "
-            'of the data, so differences are taken seed by seed.',
-        ])
+        bullets(fact_lines(plan, outcome, facts))
     ])
 
 
-def _bullets(lines: Sequence[str]) -> str:
+def fact_lines(plan: Plan, outcome: Outcome, facts: Facts) -> List[str]:
+    """Say how the numbers came about, a point a line."""
+    cached = facts.runs - facts.trained
+    resumed = '' if not cached else (
+        f' The command continued an earlier one: {cached} of the runs had '
+        'their results already.')
+    return [
+        f'Command: `{facts.command}`, {facts.minutes:.0f} minutes, two '
+        f'runs at a time.{resumed}',
+        f'{facts.runs} runs, {facts.run_minutes:.0f} minutes one after '
+        'the other.',
+        f'Machine: {facts.machine}.',
+        f'{facts.versions}.',
+        f'Commit {facts.commit}; {facts.date}.',
+        facts.task,
+        f'Teacher: validation {outcome.teacher.val:.1f}, test '
+        f'{outcome.teacher.test:.1f}; one training, the same for all '
+        'students.',
+        f'Learning rates: every method was tried at the same '
+        f'{len(plan.rates)} rates with {len(plan.tuning_seeds)} seeds on '
+        'the validation pairs; where the best was on the edge of the '
+        'grid, the grid was extended by the same factor, at most '
+        f'{plan.max_extensions} times.',
+        f'Test: {len(plan.seeds)} other seeds at the chosen rate. Runs of '
+        "the same seed share the student's initialisation and the order "
+        'of the data, so differences are taken seed by seed.',
+    ]
+
+
+def bullets(lines: Sequence[str]) -> str:
+    """Return a list in Markdown, an item a line."""
     return '\n'.join(
         fill(f'- {line}', 79, subsequent_indent='  ', break_long_words=False,
              break_on_hyphens=False) for line in lines)
@@ -128,7 +134,7 @@ def _results(plan: Plan, outcome: Outcome) -> str:
         found = estimate(list(test[name].values()))
         rows.append([title, f'{outcome.rates[name]:g}',
                      f'{found.mean:.2f} ± {found.sd:.2f}',
-                     *(_difference(None if name == other else paired(
+                     *(difference(None if name == other else paired(
                          test[name], test[other])) for other in references)])
     return markdown(header, rows)
 
@@ -139,13 +145,15 @@ def test_by_seed(outcome: Outcome, name: str) -> Dict[int, float]:
             for seed, result in outcome.final[name].items()}
 
 
-def _difference(found: Optional[Estimate]) -> str:
+def difference(found: Optional[Estimate]) -> str:
+    """Return a difference with its standard error; nothing of None."""
     if found is None:
         return ''
     return f'{found.mean:+.2f} ± {found.error:.2f}'
 
 
-def _rates(plan: Plan, outcome: Outcome) -> str:
+def rate_table(plan: Plan, outcome: Outcome) -> str:
+    """Return what every method reached at every rate, with a note."""
     rates = sorted({rate for tries in outcome.tries.values()
                     for rate in tries})
     rows, edges = [], []
@@ -188,7 +196,8 @@ def _ablations(outcome: Outcome, title: str) -> str:
         ['Setting', 'value', 'test, mean ± sd'], rows)
 
 
-def _arms(arms: Sequence[Arm], facts: Facts) -> str:
+def arm_table(arms: Sequence[Arm], facts: Facts) -> str:
+    """Return every method's config and overrides, with the command."""
     rows = [[arm.title, f'`{arm.config}`', '<br>'.join(
         f'`{_override(key, value)}`' for key, value in arm.options)]
         for arm in arms]
@@ -210,7 +219,7 @@ def _override(key: str, value: Any) -> str:
 
 
 def _caveats(plan: Plan) -> str:
-    return _bullets([
+    return bullets([
         f'{len(plan.seeds)} seeds are few: a difference below twice its '
         'standard error is no difference, and among this many comparisons '
         'one or two pass that bar by chance.',

@@ -7,6 +7,7 @@ import mmcv
 import numpy as np
 from mmdet.apis import inference_detector, init_detector
 from mmengine.runner import find_latest_checkpoint
+from mmengine.structures import InstanceData
 from torch import nn
 
 # Imported for its effect: MMEngine then reads checkpoints safely on every
@@ -61,17 +62,20 @@ def detect(detector: nn.Module,
            paths: Sequence[str]) -> List[List[Detection]]:
     """Return the confident detections on every image."""
     names = detector.dataset_meta['classes']
-    per_image = []
-    for result in inference_detector(detector, list(paths)):
-        found = result.pred_instances
-        found = found[found.scores >= _MIN_SCORE]
-        per_image.append([
-            Detection(tuple(box), f'{names[label]} {score:.2f}', label)
-            for box, score, label in zip(found.bboxes.tolist(),
-                                         found.scores.tolist(),
-                                         found.labels.tolist())
-        ])
-    return per_image
+    return [confident(result.pred_instances, names)
+            for result in inference_detector(detector, list(paths))]
+
+
+def confident(found: InstanceData,
+              names: Sequence[str]) -> List[Detection]:
+    """Return what a detector is sure of on an image, to be drawn."""
+    found = found[found.scores >= _MIN_SCORE]
+    return [
+        Detection(tuple(box), f'{names[label]} {score:.2f}', label)
+        for box, score, label in zip(found.bboxes.tolist(),
+                                     found.scores.tolist(),
+                                     found.labels.tolist())
+    ]
 
 
 def _corners(x: float, y: float, width: float, height: float) -> Box:

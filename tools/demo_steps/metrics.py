@@ -9,7 +9,7 @@ NOISE_NOTE = 'One seed: differences under about 2 points are noise.'
 
 _HEADER = ('', 'box mAP', 'AP50', 'parameters', 'ms per iteration')
 
-_DISTILLATION_STREAMS = ('target', 'non_target', 'distill', 'feature')
+DISTILLATION_STREAMS = ('target', 'non_target', 'distill', 'feature')
 
 
 class History(NamedTuple):
@@ -61,7 +61,9 @@ def read_history(work_dir: Path) -> History:
     return history
 
 
-def stream_losses(values: Dict[str, float]) -> Dict[str, float]:
+def stream_losses(values: Dict[str, float],
+                  streams: Sequence[str] = DISTILLATION_STREAMS
+                  ) -> Dict[str, float]:
     """Sum logged losses by gradient stream.
 
     A distillation loss is named ``<stream>.loss_<method>``; every other loss
@@ -71,7 +73,7 @@ def stream_losses(values: Dict[str, float]) -> Dict[str, float]:
     for name, value in values.items():
         if 'loss' in name and name != 'loss':
             prefix = name.partition('.')[0]
-            stream = prefix if prefix in _DISTILLATION_STREAMS else 'task'
+            stream = prefix if prefix in streams else 'task'
             totals[stream] = totals.get(stream, 0.0) + value
     return totals
 

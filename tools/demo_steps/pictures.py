@@ -35,14 +35,15 @@ def draw_grid(columns: Dict[str, Sequence[List[Detection]]],
     for column, (title, per_image) in enumerate(columns.items()):
         axes[0, column].set_title(title, fontsize=10)
         for row, (image, detections) in enumerate(zip(images, per_image)):
-            _draw_detections(axes[row, column], image, detections)
+            draw_detections(axes[row, column], image, detections)
     figure.tight_layout(pad=0.4)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
-def _draw_detections(axis: Axes, image: np.ndarray,
-                     detections: List[Detection]) -> None:
+def draw_detections(axis: Axes, image: np.ndarray,
+                    detections: List[Detection]) -> None:
+    """Draw an image (H, W, 3) with its detections."""
     height, width = image.shape[:2]
     # Boxes count pixel edges; by default the axes count pixel centres.
     axis.imshow(image, extent=(0, width, height, 0))

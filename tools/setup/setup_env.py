@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from chromium import check_chromium, provide_chromium
 from host_checks import (
     SetupError,
     check_build_tools,
@@ -96,7 +97,7 @@ def install(python, stack_file, log, cache):
 
 
 def set_up(stack, root=ROOT):
-    """Bring the stack's virtual environment up to date."""
+    """Bring the stack's virtual environment up to date; return its folder."""
     stack_file = root / 'requirements' / (stack + '.txt')
     if not stack_file.is_file():
         raise SetupError('there is no stack {!r}; choose one that has a file '
@@ -104,7 +105,7 @@ def set_up(stack, root=ROOT):
     venv = root / ('.venv' if stack == 'modern' else '.venv-' + stack)
     wanted = fingerprint(stack, root)
     if is_ready(venv, wanted):
-        return
+        return venv
     base = choose_base(venv, python_range(stack_file))
     cache = cache_folder()
     check_disk(venv, cache)
@@ -113,7 +114,7 @@ def set_up(stack, root=ROOT):
     name = hashlib.sha256(str(venv).encode()).hexdigest()[:16]
     with locked(cache / 'locks' / name, 'the set-up of ' + str(venv)):
         if is_ready(venv, wanted):
-            return
+            return venv
         # Anew: another process may have made it while this one waited.
         python = create_venv(venv, choose_base(venv, python_range(stack_file)))
         stamp = venv / STAMP
@@ -122,6 +123,20 @@ def set_up(stack, root=ROOT):
         install(python, stack_file, venv / 'setup.log', cache)
         stamp.write_text(wanted)
     print('{} is ready'.format(venv), flush=True)
+    return venv
+
+
+def prepare(own, stack, need):
+    """Check the Python that runs this, or set one up; then the browser."""
+    if own:
+        check_own_python(ROOT / 'requirements', need)
+        if need == 'tests':
+            check_chromium(sys.executable)
+        return
+    venv = set_up(stack)
+    if need == 'tests':
+        provide_chromium(str(venv / 'bin' / 'python'), venv / 'setup.log',
+                         cache_folder())
 
 
 def main():
@@ -132,16 +147,14 @@ def main():
     parser.add_argument('--own', action='store_true',
                         help='only check the Python that runs this')
     parser.add_argument('need', nargs='?', default='tests',
-                        choices=['runtime', 'bench', 'tests', 'lint'],
-                        help='what an own Python must offer')
+                        choices=['runtime', 'bench', 'both', 'tests', 'lint'],
+                        help='what an own Python must offer; the tests also '
+                        'need a Chromium')
     args = parser.parse_args()
     # Ends like Ctrl-C, so that no compiler is left running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        if args.own:
-            check_own_python(ROOT / 'requirements', args.need)
-        else:
-            set_up(args.stack)
+        prepare(args.own, args.stack, args.need)
     except (SetupError, OSError) as error:
         print('set-up stopped: {}'.format(error), file=sys.stderr)
         return 1

@@ -2,6 +2,8 @@
 from .class_count_hook import ClassCountHook
 from .dynamic_topk_hook import DynamicTopKHook
 from .finite_loss_hook import FiniteLossHook
+from .gsnr_hook import GSNRHook
+from .gsnr_momentum_hook import GSNRMomentumHook
 from .plain_checkpoint_hook import PlainCheckpointHook
 from .random_state_hook import RandomStateHook
 from .resume_check_hook import ResumeCheckHook
@@ -10,7 +12,8 @@ from .start_summary_hook import StartSummaryHook
 from .warmup_hook import WarmupHook
 
 __all__ = [
-    'ClassCountHook', 'DynamicTopKHook', 'FiniteLossHook',
+    'ClassCountHook', 'DynamicTopKHook', 'FiniteLossHook', 'GSNRHook',
+    'GSNRMomentumHook',
     'PlainCheckpointHook', 'RandomStateHook',
     'ResumeCheckHook', 'SafeCheckpointHook', 'StartSummaryHook',
     'WarmupHook'

@@ -18,7 +18,7 @@ from .variants import HALF, Variant, speedups
 CONFIG = 'configs/coco/deepkd_frcnn_r101_r18.py'
 SMOKE_CONFIG = 'configs/digits/deepkd_frcnn_r18w32_r18w16.py'
 # What DynamicTopKHook takes for its middle phase, of 81 and 11 columns.
-_TOPK = {80: 32, 10: 4}
+TOPK = {80: 32, 10: 4}
 
 TORCHVISION = {
     f'{side}.roi_head.bbox_roi_extractor.roi_layer.use_torchvision': True
@@ -85,7 +85,7 @@ def run(plan: Plan, folder: Path) -> Dict[str, Any]:
     return dict(
         setting=f'{scene.config}, 2 x 3 x {scene.size} x {scene.size}, '
         f'{scene.boxes} boxes an image, up to {2 * rois} RoIs, '
-        f'{scene.classes + 1} columns, K {_TOPK[scene.classes]}',
+        f'{scene.classes + 1} columns, K {TOPK[scene.classes]}',
         arms=compare(arms, 'three', plan, warm_up=1))
 
 
@@ -123,7 +123,7 @@ def ours(pair: Pair, batch: Dict[str, Any], scene: Scene,
          options: Dict[str, Any]) -> Ours:
     """Return our step over a distiller of its own."""
     distiller = pair.distiller(**options)
-    distiller.losses[0].topk = _TOPK[scene.classes]
+    distiller.losses[0].topk = TOPK[scene.classes]
     return Ours(distiller, lambda: seeded(batch), **pair.optimizer)
 
 
@@ -138,7 +138,7 @@ def baselines(pair: Pair, batch: Dict[str, Any],
 
     def three(whole: bool) -> ThreeBackwards:
         distiller = pair.distiller()
-        forward = StepByStep(distiller, batch, _TOPK[scene.classes], whole)
+        forward = StepByStep(distiller, batch, TOPK[scene.classes], whole)
         return ThreeBackwards(forward, params(distiller), delta=delta,
                               **chosen)
 

@@ -22,15 +22,18 @@ class Ours(Step):
         lr: Learning rate.
         weight_decay: L2 factor.
         delta: Momentum difference.
+        merge: Streams of equal momentum share one backward.
     """
 
     def __init__(self, distiller: nn.Module, batch: Callable[[], Any],
-                 lr: float, weight_decay: float, delta: float) -> None:
+                 lr: float, weight_decay: float, delta: float,
+                 merge: bool = True) -> None:
         self.distiller = distiller
         self.batch = batch
         params = [p for p in distiller.parameters() if p.requires_grad]
         self.wrapper = DeepKDOptimWrapper(
-            SGD(params, lr, MOMENTUM, weight_decay=weight_decay), delta=delta)
+            SGD(params, lr, MOMENTUM, weight_decay=weight_decay), delta=delta,
+            merge=merge)
         self.optimizer = self.wrapper.optimizer
         self.params = params
 

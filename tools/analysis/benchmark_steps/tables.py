@@ -2,6 +2,7 @@
 from typing import Any, Callable, Dict, List, Sequence
 
 from ...bench_steps.report import markdown
+from .gsnr import overheads
 from .timing import Spread, ratios, spread
 
 _MB = 2**20
@@ -133,6 +134,29 @@ def _ddp(data: Dict[str, Any], picture: str) -> str:
         }, 'Reduction')
 
 
+def _gsnr(data: Dict[str, Any], picture: str) -> str:
+    rows = []
+    for name, case in data['cases'].items():
+        plain, window = case['plain'], case['window']
+        share = spread(overheads(plain['seconds'], window['seconds'],
+                                 data['samples'], data['interval']))
+        rows.append([
+            name, milliseconds(spread(plain['seconds'])),
+            milliseconds(spread([s / data['samples']
+                                 for s in window['seconds']])),
+            ratio(ratios([s / data['samples'] for s in window['seconds']],
+                         plain['seconds'])),
+            f'**{100 * share.median:.2f}** ({100 * share.low:.2f}..'
+            f'{100 * share.high:.2f})',
+            f'{100 * data["limit"]:g}',
+            _mib(plain['peak_bytes']), _mib(window['peak_bytes'])
+        ])
+    return f'{data["setting"]}.\n\n' + markdown(
+        ['Pair', 'a step, ms', 'a measured one, ms', 'ratio',
+         f'a window every {data["interval"]} steps costs, %', 'limit, %',
+         'peak of a step, MiB', 'of a measured one, MiB'], rows)
+
+
 def _growth(data: Dict[str, Any], picture: str) -> str:
     texts = [f'![How the cost grows]({picture})',
              'Exponent b of the fit ms = a n^b; medians in ms.']
@@ -156,6 +180,7 @@ _SECTIONS = {
     'loss': ('The loss alone', _loss),
     'optimizer': ('The optimizer alone', _optimizer),
     'ddp': ('Two processes', _ddp),
+    'gsnr': ('Measuring the gradient streams', _gsnr),
     'growth': ('How the cost grows', _growth),
 }
 

@@ -1,0 +1,1 @@
+"""The steps of tools/analysis/landscape.py: directions, losses, pictures."""

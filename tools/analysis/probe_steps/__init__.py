@@ -1,0 +1,1 @@
+"""The steps of tools/analysis/probe.py: measuring, and what to suggest."""

@@ -1,0 +1,102 @@
+"""Momenta and loss weights that what was measured suggests."""
+from typing import Any, Dict, List, Optional, Tuple
+
+from mmengine.config import Config
+
+from mmdeepkd.functional.gsnr import gsnr_offsets
+
+from .measuring import Measured
+
+_WRAPPER = 'mmdeepkd.DeepKDOptimWrapper'
+# The arguments of losses that each weigh one stream.
+_WEIGHTS = (dict(target='alpha', non_target='beta'),
+            dict(distill='loss_weight'))
+
+
+def base_momentum(cfg: Config) -> Optional[float]:
+    """Return the momentum of a config's optimizer, or None if it is unknown.
+
+    Args:
+        cfg: The config.
+    """
+    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
+    kind = str(optimizer.get('type')).split('.')[-1]
+    if kind == 'AdamW':
+        return float(optimizer.get('betas', (0.9, 0.999))[0])
+    return float(optimizer.get('momentum', 0.0)) if kind == 'SGD' else None
+
+
+def check_delta(delta: float, base: Optional[float]) -> None:
+    """Raise unless every momentum that delta allows is in [0, 1).
+
+    Args:
+        delta: The largest distance from the base momentum.
+        base: The base momentum, if it is known.
+    """
+    if not delta >= 0:
+        raise ValueError(f'--delta must be at least 0, got {delta}.')
+    if base is not None and not 0 <= base - delta <= base + delta < 1:
+        raise ValueError(
+            f"--delta {delta} around the config's momentum {base} leaves "
+            f'[0, 1): choose less than {min(base, 1 - base):.3g}.')
+
+
+def suggest_offsets(found: Measured, delta: float) -> Dict[str, float]:
+    """Return an offset for every stream; 0 where there is no GSNR.
+
+    Args:
+        found: What was measured.
+        delta: The largest offset.
+    """
+    offsets = gsnr_offsets({stream: estimate.value for stream, estimate
+                            in found.of('gsnr').items()}, delta)
+    return {stream: round(offsets.get(stream, 0.0), 4)
+            for stream in found.of('grad_norm')}
+
+
+def config_lines(cfg: Config, offsets: Dict[str, float]) -> str:
+    """Return the lines of a config that set these offsets.
+
+    Args:
+        cfg: The config they are for.
+        offsets: ``{stream: offset}``.
+    """
+    kind = str((cfg.get('optim_wrapper') or {}).get('type'))
+    if 'DeepKDOptimWrapper' not in kind:
+        kind = _WRAPPER
+    inner = ', '.join(f'{name}={value:g}' for name, value in offsets.items())
+    # A delta of the config would contradict the offsets.
+    return (f'optim_wrapper = dict(\n    type={kind!r},\n    delta=None,\n'
+            f'    offsets=dict({inner}))')
+
+
+def suggest_factors(found: Measured) -> Dict[str, float]:
+    """Return what makes a stream's gradient as long as the task's.
+
+    Args:
+        found: What was measured.
+
+    Returns:
+        ``{stream: factor on its loss}``, of the distillation streams that
+        have a gradient; none if the task has none.
+    """
+    norms = {stream: estimate.value
+             for stream, estimate in found.of('grad_norm').items()}
+    task = norms.pop('task', 0.0)
+    return {stream: task / norm for stream, norm in norms.items()
+            if norm > 0 and task > 0}
+
+
+def weights_of(losses: Any, stream: str) -> List[Tuple[str, str, float]]:
+    """Return (loss, argument, value) of what weighs a stream.
+
+    Args:
+        losses: Of a distiller.
+        stream: Name of the stream.
+    """
+    return [
+        (type(loss).__name__, names[stream], getattr(loss, names[stream]))
+        for loss in losses for names in _WEIGHTS
+        if set(loss.streams) == set(names) and stream in names
+        and hasattr(loss, names[stream])
+    ]

@@ -1,0 +1,1 @@
+"""The steps of tools/analysis/report.py: read, draw, detect, lay out."""

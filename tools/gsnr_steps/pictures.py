@@ -1,0 +1,114 @@
+"""The pictures of the page: curves by stream, and accuracy by K."""
+from pathlib import Path
+from typing import Dict, Sequence
+
+import matplotlib
+
+matplotlib.use('Agg')
+import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.axes import Axes  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+
+from ..bench_steps.statistic import estimate  # noqa: E402
+from .streams import STREAMS, Runs, Watched, curve  # noqa: E402
+
+# Okabe and Ito's colours; the strokes differ too.
+COLORS = {'task': '#0072B2', 'target': '#D55E00', 'non_target': '#009E73'}
+_STROKES = {'task': '-', 'target': '--', 'non_target': '-.'}
+_BLACK, _GREY = '#000000', '#999999'
+
+
+def draw_streams(watched: Sequence[Watched], path: Path) -> None:
+    """Draw GSNR and gradient norms by stream, a column per setting."""
+    figure, axes = plt.subplots(
+        2, len(watched), figsize=(3.6 * len(watched) + 0.6, 5.6),
+        sharex='col', sharey='row', squeeze=False)
+    for column, (title, runs) in enumerate(watched):
+        axes[0, column].set_title(title, fontsize=10)
+        for row, kind in enumerate(('gsnr', 'grad_norm')):
+            draw_curves(axes[row, column], runs, kind)
+            axes[row, column].set_yscale(
+                'log' if _positive(axes[row, column]) else 'linear')
+        axes[1, column].set_xlabel('iteration')
+    axes[0, 0].set_ylabel('GSNR, all parameters')
+    axes[1, 0].set_ylabel('norm of the gradient')
+    axes[0, 0].legend(fontsize=9)
+    save(figure, path)
+
+
+def draw_momenta(runs: Runs, fixed: Dict[str, float], path: Path) -> None:
+    """Draw the smoothed GSNR and the momenta that follow from it.
+
+    Args:
+        runs: Those with momenta driven by the GSNR.
+        fixed: Momenta to compare with, by stream.
+        path: The file.
+    """
+    figure, (ratios, momenta) = plt.subplots(1, 2, figsize=(8, 3.2))
+    draw_curves(ratios, runs, 'gsnr_smooth')
+    ratios.set_ylabel('GSNR, smoothed')
+    draw_curves(momenta, runs, 'momentum')
+    for stream, value in fixed.items():
+        momenta.axhline(value, color=COLORS[stream], lw=0.8, ls=':')
+    momenta.set_ylabel('momentum (dotted: fixed delta)')
+    for axis in (ratios, momenta):
+        axis.set_xlabel('iteration')
+    ratios.legend(fontsize=9)
+    save(figure, path)
+
+
+def draw_topk(grid: Dict[int, Sequence[float]], auto: Dict[str, tuple],
+              path: Path) -> None:
+    """Draw test accuracies over the static K.
+
+    Args:
+        grid: Accuracies by K.
+        auto: ``{title: (K, accuracies)}`` where K was chosen.
+        path: The file.
+    """
+    figure, axis = plt.subplots(figsize=(6, 3.4))
+    for k, values in grid.items():
+        axis.plot([k] * len(values), values, 'o', color=_GREY, ms=3)
+    found = {k: estimate(values) for k, values in grid.items()}
+    axis.errorbar(list(found), [point.mean for point in found.values()],
+                  yerr=[point.error for point in found.values()], fmt='-o',
+                  color=COLORS['task'], ms=5, capsize=3, label='grid')
+    colors = (COLORS['target'], _BLACK)
+    for (title, (k, values)), color, marker, aside in zip(
+            auto.items(), colors, 'Ds', (0, 1)):
+        point = estimate(values)
+        # Aside, as both mostly choose the same K.
+        axis.errorbar(k + aside, point.mean, yerr=point.error, fmt=marker,
+                      ms=7, color=color, capsize=3, label=title)
+    axis.set_xlabel('static K')
+    axis.set_ylabel('test accuracy in per cent: mean and s.e.')
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=9)
+    save(figure, path)
+
+
+def draw_curves(axis: Axes, runs: Runs, kind: str) -> None:
+    """Draw a quantity of every stream: mean and deviation over seeds."""
+    for stream in STREAMS:
+        found = curve(runs, f'{kind}/{stream}')
+        axis.plot(found.iterations, found.mean, _STROKES[stream],
+                  color=COLORS[stream], label=stream)
+        if len(runs) > 1:
+            axis.fill_between(
+                found.iterations,
+                [m - sd for m, sd in zip(found.mean, found.sd)],
+                [m + sd for m, sd in zip(found.mean, found.sd)],
+                color=COLORS[stream], alpha=0.2, lw=0)
+    axis.grid(alpha=0.3)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure and forget it."""
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _positive(axis: Axes) -> bool:
+    return all(min(line.get_ydata(), default=1) > 0 for line in axis.lines)
