@@ -101,6 +101,7 @@ def test_history_of_the_newest_run(tmp_path):
         folder = tmp_path / stamp / 'vis_data'
         folder.mkdir(parents=True)
         lines = [{'loss': 2.0, 'time': 0.3, 'iter': 25, 'step': 25},
+                 {'stream_loss/task': 2.0, 'gsnr/task': 0.1, 'step': 25},
                  {'coco/bbox_mAP': box_map, 'coco/bbox_mAP_50': 0.6,
                   'time': 0.1, 'step': 1}]
         (folder / 'scalars.json').write_text(

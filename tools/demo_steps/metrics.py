@@ -56,7 +56,8 @@ def read_history(work_dir: Path) -> History:
         if 'coco/bbox_mAP' in values:
             history.val.append((values['step'], values['coco/bbox_mAP'],
                                 values['coco/bbox_mAP_50']))
-        else:
+        elif 'loss' in values:
+            # Other lines are reports of hooks.
             history.train.append((values['step'], values))
     return history
 
