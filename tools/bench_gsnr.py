@@ -102,9 +102,11 @@ def run(plan: GSNRPlan, work_dir: Path, docs: Path) -> None:
     beside = [] if detection.done else [detection.task]
     outcome = Benchmark(plan.classification, executor, say, beside)()
     measured = _collect(plan, outcome, executor, detection)
-    facts = _facts(plan, outcome, executor, (time.time() - start) / 60)
+    trained = executor.trained + detection.trainings * len(beside)
+    facts = _facts(plan, outcome, executor, detection, trained,
+                   (time.time() - start) / 60)
     write(plan, measured, facts, docs)
-    say(f'bench-gsnr: {facts.minutes:.1f} minutes, {executor.trained} runs '
+    say(f'bench-gsnr: {facts.minutes:.1f} minutes, {facts.trained} runs '
         f'trained; the page is {docs / "results" / "gsnr.md"}')
 
 
@@ -132,15 +134,16 @@ def _collect(plan: GSNRPlan, outcome: Outcome, executor: Executor,
 
 
 def _facts(plan: GSNRPlan, outcome: Outcome, executor: Executor,
-           minutes: float) -> Facts:
+           detection: Detection, trained: int, minutes: float) -> Facts:
     results = executor.all_results(outcome.runs)
     options = plan.classification.options
     return Facts(
         command=command(),
         minutes=minutes,
-        trained=executor.trained,
-        runs=len(results),
-        run_minutes=sum(result.seconds for result in results) / 60,
+        trained=trained,
+        runs=len(results) + detection.trainings,
+        run_minutes=(sum(result.seconds for result in results)
+                     + detection.seconds) / 60,
         teacher=os.path.relpath(executor.checkpoint(outcome.runs[0]), ROOT),
         task=describe_task(
             Run(STUDENT, 0, options=options),
@@ -167,7 +170,8 @@ def write(plan: GSNRPlan, measured: Measured, facts: Facts,
     pictures.draw_topk(
         {int(arm.name[1:]): test[arm.name] for arm in plan.topk
          if 'auto' not in arm.name},
-        {arm.title: (measured.choices[arm.title][0].k, test[arm.name])
+        {arm.title: ([choice.k for choice in measured.choices[arm.title]],
+                     test[arm.name])
          for arm in plan.topk if 'auto' in arm.name}, images[3])
     target = docs / 'results' / 'gsnr.md'
     target.parent.mkdir(parents=True, exist_ok=True)

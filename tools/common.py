@@ -1,10 +1,14 @@
 """What the tools that read a config share."""
 import argparse
+import contextlib
+import io
+import logging
 import os
 from pathlib import Path
 from typing import Any, Iterator, List, Tuple
 
 from mmengine.config import Config, DictAction
+from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -101,3 +105,20 @@ def build_runner(cfg: Config) -> Runner:
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)
+
+
+@contextlib.contextmanager
+def quiet(least: int = logging.WARNING) -> Iterator[None]:
+    """Silence what models, datasets and loaders of OpenMMLab tell.
+
+    Args:
+        least: The level from which on messages are shown all the same.
+    """
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(least)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

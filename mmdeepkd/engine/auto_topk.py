@@ -1,5 +1,5 @@
 """The static K and the phases that a sample of the teacher suggests."""
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Sequence, Tuple
 
 import torch
 from mmengine.dist import broadcast_object_list
@@ -14,24 +14,12 @@ from mmdeepkd.functional.auto_topk import (
     proposed_topk,
 )
 
+from .finite import from_all_ranks
+from .gradients import world_size
+from .loss_access import inner_loss
 from .teacher_sample import sample_teacher
-from .topk_settings import Phases, Wish
-
-
-class Choice(NamedTuple):
-    """A schedule and its reasons, empty where it was given.
-
-    Attributes:
-        static_k: K of the middle phase.
-        phases: When it begins and ends.
-        why_static_k: Why this K.
-        why_phases: Why these phases.
-    """
-
-    static_k: int
-    phases: Phases
-    why_static_k: str
-    why_phases: str
+from .topk_choice import Choice
+from .topk_settings import Wish
 
 
 def choose_topk(runner: Runner, losses: Sequence[nn.Module], num_logits: int,
@@ -55,40 +43,51 @@ def choose_topk(runner: Runner, losses: Sequence[nn.Module], num_logits: int,
         ValueError: There are no training data to take by index, or the
             losses get no logits on them.
         FloatingPointError: The teacher's logits are not finite.
+        RuntimeError: Of several processes one fails otherwise; all raise the
+            same.
     """
-    loss = next(loss for loss in losses if hasattr(loss, 'topk'))
-    # A loss on some of the rows has the one that it applies inside.
-    loss = getattr(loss, 'loss', loss)
+    loss = inner_loss(next(loss for loss in losses if hasattr(loss, 'topk')))
     mass = _Mass(*_softening(loss), wish.share)
-    images = sample_teacher(runner, loss, wish.sample_size, mass.take)
-    if not mass.rows:
-        raise ValueError(
-            'DynamicTopKHook proposes what is auto from the logits that '
-            f'{type(loss).__name__} gets, and on a sample of {images} '
-            'training images it got none: raise sample_size, or set static_k '
-            'and phases to numbers.')
-    choice = [mass.propose(num_logits, wish, images)]
+
+    def look() -> Choice:
+        images = sample_teacher(runner, loss, wish.sample_size, mass.take)
+        if not mass.rows:
+            raise ValueError(
+                'DynamicTopKHook proposes what is auto from the logits that '
+                f'{type(loss).__name__} gets, and on a sample of {images} '
+                'training images it got none: raise sample_size, or set '
+                'static_k and phases to numbers.')
+        return mass.propose(num_logits, wish, images)
+
     # The augmentation of the sample differs between the processes.
+    choice = [_on_all_ranks(look)]
     broadcast_object_list(choice)
     return choice[0]
 
 
-def stored(choice: Choice, wish: Wish) -> Dict[str, Any]:
-    """Return a choice as plain containers, for a checkpoint."""
-    return dict(wish=_plain(wish), choice=_plain(choice))
+def _on_all_ranks(look: Callable[[], Choice]) -> Choice:
+    """Return a rank's own choice, or raise on all if one of them fails.
 
-
-def restored(state: Any, wish: Wish) -> Optional[Choice]:
-    """Return the choice in a checkpoint, if the wish is still the same.
-
-    Args:
-        state: From :func:`stored`, or None.
-        wish: The present one.
+    The others would wait for a rank that has left.
     """
-    if state is None or state['wish'] != _plain(wish):
-        return None
-    static_k, phases, *why = state['choice']
-    return Choice(static_k, (phases[0], phases[1]), *why)
+    if world_size() == 1:
+        return look()
+    choice, failed, texts = None, None, []
+    try:
+        choice = look()
+    # Whatever it is: it is raised, once the others know.
+    except Exception as error:
+        failed = error
+        texts = [f'{type(error).__name__}: {str(error).rstrip(".")}']
+    texts = from_all_ranks(texts)
+    if choice is None or texts:
+        # Of one type everywhere.
+        numeric = any(text.startswith(FloatingPointError.__name__)
+                      for text in texts)
+        kind = FloatingPointError if numeric else RuntimeError
+        raise kind('DynamicTopKHook could not look at the teacher: '
+                   f'{"; ".join(texts)}.') from failed
+    return choice
 
 
 class _Mass:
@@ -153,7 +152,3 @@ def _softening(loss: Any) -> Tuple[float, bool]:
             'DynamicTopKHook would look at the teacher: set static_k and '
             'phases of the hook to numbers.')
     return float(found[0]), bool(getattr(loss, 'standardize', False))
-
-
-def _plain(values: Sequence[Any]) -> List[Any]:
-    return [list(v) if isinstance(v, tuple) else v for v in values]

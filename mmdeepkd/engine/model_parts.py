@@ -1,5 +1,5 @@
 """The parameters of an optimizer by the part of the model they are in."""
-from typing import Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from torch import Tensor, nn
 
@@ -8,6 +8,37 @@ Parts = Mapping[str, Union[str, Sequence[str]]]
 
 # Stages are worth a line each, the blocks of a deep network are not.
 _MOST_PARTS = 12
+
+
+def check_parts(parts: Any, owner: str) -> Parts:
+    """Return parts that have the form of :data:`Parts`.
+
+    Args:
+        parts: What is given for them.
+        owner: Whose they are, for the message.
+
+    Raises:
+        TypeError: They are no dict, or a prefix is no text.
+        ValueError: There is no part, or one without a prefix.
+    """
+    if not isinstance(parts, Mapping):
+        raise TypeError(
+            f'{owner} has parts={parts!r} but needs a dict, {{name: prefix '
+            "or list of prefixes}, such as dict(stem='backbone.conv1').")
+    if not parts:
+        raise ValueError(f'{owner} has parts without a part: name one, or '
+                         'leave parts out for those of the model.')
+    for part, given in parts.items():
+        prefixes = [given] if isinstance(given, str) else given
+        if not isinstance(prefixes, (list, tuple)) or not all(
+                isinstance(prefix, str) for prefix in prefixes):
+            raise TypeError(
+                f'{owner} has parts[{part!r}]={given!r} but needs a prefix '
+                'of names of parameters, or a list of them.')
+        if not prefixes:
+            raise ValueError(f'{owner} has parts[{part!r}]={given!r}: give '
+                             'it a prefix, or leave the part out.')
+    return parts
 
 
 def split_by_part(model: nn.Module, params: Sequence[Tensor],

@@ -116,7 +116,9 @@ class DeepKDOptimWrapper(OptimWrapper):
         It is called with the gradients of every stream, those that share a
         momentum too, once they are known to be finite and before they are
         clipped. It costs a backward for each stream that shares another's
-        momentum. The updates are the same to the bit.
+        momentum. The updates are the same to the bit; a BatchNorm that is
+        recomputed in every backward (non-reentrant activation checkpointing)
+        updates its statistics once more in each of them.
 
         Args:
             observer: Is called with an

@@ -1,16 +1,47 @@
-"""Where a report on the gradient streams goes."""
+"""A report on the gradient streams: what is in it, and where it goes."""
 import json
 from pathlib import Path
-from typing import Dict, List
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from .agreement import Agreement
+from .loss_access import losses_of
+from .stream_burst import StreamBurst
+from .unwrap import unwrap
+
 #: In the folder of the run's log.
 STREAMS_FILE = 'streams.jsonl'
 
+#: ``{name: number}``
+Report = Dict[str, float]
 
-def write_report(runner: Runner, report: Dict[str, float]) -> None:
+
+def complete_report(runner: Runner, burst: StreamBurst, agreement: Agreement,
+                    members: Mapping[str, Sequence[int]]) -> Report:
+    """Return the report of a window, with what the run was set to in it.
+
+    To be called by all ranks.
+
+    Args:
+        runner: The runner.
+        burst: The updates of the window.
+        agreement: Over the window.
+        members: ``{part: indices of parameters}``.
+    """
+    report = burst.report(members, agreement)
+    optimizer = runner.optim_wrapper.optimizer
+    for stream in burst.streams:
+        report[f'momentum/{stream}'] = optimizer.momentum_of(
+            stream, optimizer.param_groups[0])
+    topk = _topk(unwrap(runner.model))
+    if topk is not None:
+        report['topk'] = float(topk)
+    return report
+
+
+def write_report(runner: Runner, report: Report) -> None:
     """Give a report to the visualisers, to a file and to the log.
 
     To be called from ``after_train_iter``. Only rank 0 writes.
@@ -30,7 +61,7 @@ def write_report(runner: Runner, report: Dict[str, float]) -> None:
     runner.logger.info(f'Gradient streams: {describe(report)}')
 
 
-def describe(report: Dict[str, float]) -> str:
+def describe(report: Report) -> str:
     """Return the main numbers of a report, to be read.
 
     Args:
@@ -52,3 +83,12 @@ def describe(report: Dict[str, float]) -> str:
         if key in report:
             rows.append(f'{key} {report[key]:.4g}')
     return '; '.join(rows)
+
+
+def _topk(model: Any) -> Optional[int]:
+    """Return the K of the first loss that masks classes."""
+    for loss in losses_of(model):
+        topk: Optional[int] = getattr(loss, 'topk', None)
+        if topk is not None:
+            return topk
+    return None

@@ -1,7 +1,7 @@
 """The teacher's logits on a sample of the training data, before training."""
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, Iterable, Iterator, List
 
 import torch
 from mmengine.runner import Runner
@@ -10,12 +10,11 @@ from torch.utils.data import DataLoader
 
 from mmdeepkd.checkpoints import random_state, set_random_state
 
+from .loss_access import called_with, views_of
 from .unwrap import unwrap
 
 #: Takes logits (N, C) and targets (N,), on the CPU.
 Take = Callable[[Tensor, Tensor], None]
-
-_ARGUMENTS = ('logits_student', 'logits_teacher', 'target', 'weight')
 
 
 def sample_teacher(runner: Runner, loss: nn.Module, size: int,
@@ -50,16 +49,20 @@ def sample_teacher(runner: Runner, loss: nn.Module, size: int,
     """
     distiller, loader = unwrap(runner.model), runner.train_dataloader
     indices = _spaced(loader.dataset, size, _batch_size(loader))
-    batches = _loader(loader, indices)
     with _set_back(distiller), _listening(loss, take), torch.no_grad():
-        for batch in batches:
-            if batch is None:
-                continue
-            # The teacher's precision is that of the training.
-            with runner.optim_wrapper.optim_context(distiller):
-                data = distiller.data_preprocessor(batch, training=False)
-                distiller(**data, mode='loss')
+        _forward(distiller, _loader(loader, indices), runner.optim_wrapper)
     return len(indices)
+
+
+def _forward(distiller: Any, batches: Iterable[Any],
+             wrapper: Any) -> None:
+    for batch in batches:
+        if batch is None:
+            continue
+        # The teacher's precision is that of the training.
+        with wrapper.optim_context(distiller):
+            data = distiller.data_preprocessor(batch, training=False)
+            distiller(**data, mode='loss')
 
 
 def _spaced(dataset: Any, size: int, batch_size: int) -> List[int]:
@@ -119,10 +122,9 @@ def _listening(loss: nn.Module, take: Take) -> Iterator[None]:
 
 def _show(take: Take, loss: nn.Module, args: Any, kwargs: Any,
           output: Any) -> None:
-    given = {**dict(zip(_ARGUMENTS, args)), **kwargs}
+    given = called_with(args, kwargs)
     target, weight = given['target'].cpu(), given.get('weight')
-    views = given['logits_teacher']
-    for logits in views if isinstance(views, (list, tuple)) else [views]:
+    for logits in views_of(given['logits_teacher']):
         logits, rows = logits.detach().cpu(), slice(None)
         if weight is not None:
             rows = weight.cpu() > 0

@@ -8,6 +8,13 @@ from torch import Tensor
 #: Samples that an estimate needs: with fewer its expectation is infinite.
 FEWEST_SAMPLES = 4
 
+# From here on an element counts as constant: its relative standard deviation
+# is below 1e-5, what sums in float32, of another order each time, make of
+# equal values.
+_CONSTANT = 1e10
+# The least part of the largest ratio that counts.
+_FLOOR = 0.01
+
 
 def gsnr(mean: Tensor, variance: Tensor, samples: int) -> Tensor:
     r"""Estimate :math:`E[g]^2 / \mathrm{Var}[g]`, element by element.
@@ -18,7 +25,8 @@ def gsnr(mean: Tensor, variance: Tensor, samples: int) -> Tensor:
     of a mean of n samples holds Var / n of noise, and 1 / s^2 is on average
     (n - 1) / (n - 3) / Var. Corrected for both it is unbiased where the
     samples are independent and normal. A single estimate may be negative;
-    the average over many is meant.
+    the average over many is meant. That is not robust: an element whose
+    gradient hardly varies has a ratio of thousands, and dominates a mean.
 
     Args:
         mean: Sample mean of the gradient, of any shape.
@@ -28,8 +36,10 @@ def gsnr(mean: Tensor, variance: Tensor, samples: int) -> Tensor:
             from 6 on.
 
     Returns:
-        The estimates; NaN, to be left out of an average, where the variance
-        is 0, or no more than what rounding makes of equal values.
+        The estimates; NaN, to be left out of an average, where the gradient
+        counts as constant: the squared mean is at least 1e10 times the
+        variance, the standard deviation no more than float32 sums make of
+        equal values.
 
     Raises:
         ValueError: There are fewer than 4 samples.
@@ -45,7 +55,7 @@ def gsnr(mean: Tensor, variance: Tensor, samples: int) -> Tensor:
                          'sample moments has no expectation.')
     ratio = mean.square() / variance
     # 0 / 0 is not below it either.
-    varies = ratio < torch.finfo(mean.dtype).eps**-2
+    varies = ratio < _CONSTANT
     corrected = ratio * ((samples - 3) / (samples - 1)) - 1 / samples
     return torch.where(varies, corrected, math.nan)
 
@@ -60,12 +70,13 @@ def gsnr_offsets(ratios: Mapping[str, float],
 
     A stream of a larger ratio gets a larger momentum, as DeepKD (Sec. 3.2)
     argues; equal ratios get the base momentum; none leaves
-    [-delta, delta]. The mapping is this package's choice: the paper fixes
-    the offsets by hand.
+    [-delta, delta]. A ratio below a hundredth of the largest, negative ones
+    too, counts as that hundredth: an estimate around 0 has no logarithm to
+    trust, and so its offset neither jumps nor turns where it changes sign.
+    The mapping is this package's choice: the paper fixes the offsets by hand.
 
     Args:
-        ratios: ``{stream: GSNR}``; what is not positive counts as the
-            smallest positive one of them.
+        ratios: ``{stream: GSNR}``.
         delta: The largest distance, >= 0.
 
     Returns:
@@ -77,6 +88,8 @@ def gsnr_offsets(ratios: Mapping[str, float],
     Example:
         >>> gsnr_offsets(dict(task=4., target=1.), delta=0.06)
         {'task': 0.02, 'target': -0.02}
+        >>> gsnr_offsets(dict(task=4., target=-1.), delta=0.06)
+        {'task': 0.0491, 'target': -0.0491}
     """
     if not all(math.isfinite(ratio) for ratio in ratios.values()):
         raise ValueError(f'the ratios are {dict(ratios)} but must be finite '
@@ -84,10 +97,12 @@ def gsnr_offsets(ratios: Mapping[str, float],
     if not delta >= 0:
         raise ValueError(f'delta is {delta} but must be >= 0: it is the '
                          'largest distance from the base momentum.')
-    positive = [ratio for ratio in ratios.values() if ratio > 0]
-    if not positive:
+    largest = max(ratios.values(), default=0.0)
+    if largest <= 0:
         return dict.fromkeys(ratios, 0.0)
-    logs = {stream: math.log(max(ratio, min(positive)))
+    # As logarithms: a hundredth may be too small a number.
+    least = math.log(largest) + math.log(_FLOOR)
+    logs = {stream: max(math.log(ratio), least) if ratio > 0 else least
             for stream, ratio in ratios.items()}
     centre = sum(logs.values()) / len(logs)
     return {stream: delta * math.tanh((value - centre) / 2)

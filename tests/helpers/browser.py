@@ -8,12 +8,12 @@ from playwright.sync_api import Page, sync_playwright
 from tools.setup.find_browser import find_browser
 
 #: Width and height of what people read on.
-LAPTOP, PHONE = (1280, 800), (390, 844)
+LAPTOP, PHONE = (1280, 800), (375, 812)
 
 # What a page that needs no network is made of.
 _OWN = ('file:', 'data:', 'blob:', 'about:')
-# How far the page and its elements reach beyond the right edge; not those
-# that scroll inside an element of their own.
+# How far the page and its elements reach beyond the left and right edges; not
+# those that scroll inside an element of their own.
 _OVERFLOW = """() => {
   const wide = document.documentElement.clientWidth;
   const scrolls = e => e && e !== document.body && (
@@ -21,7 +21,8 @@ _OVERFLOW = """() => {
     || scrolls(e.parentElement));
   const over = [...document.body.querySelectorAll('*')]
     .filter(e => !scrolls(e.parentElement))
-    .map(e => e.getBoundingClientRect().right - wide);
+    .map(e => e.getBoundingClientRect())
+    .map(box => Math.max(box.right - wide, -box.left));
   return Math.max(document.documentElement.scrollWidth - wide, 0, ...over);
 }"""
 
@@ -51,7 +52,7 @@ class OpenPage:
         return self.page.evaluate(script)
 
     def overflow(self) -> float:
-        """Return by how many pixels the page is wider than the window."""
+        """Return by how many pixels the page reaches beyond the window."""
         return self.evaluate(_OVERFLOW)
 
     def screenshot(self, path: Union[str, Path], whole: bool = True) -> None:

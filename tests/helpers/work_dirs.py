@@ -10,13 +10,16 @@ versions         mmdeepkd 0.1.0, torch 2.1.2
 """
 
 
-def write_session(work_dir, stamp=STAMP, scalars=(), streams=None, log=LOG):
+def write_session(work_dir, stamp=STAMP, scalars=(), streams=None, log=LOG,
+                  config=None):
     """Write the folder of one start of a training."""
     folder = work_dir / stamp
     _write_lines(folder / 'vis_data' / 'scalars.json', scalars)
     (folder / f'{stamp}.log').write_text(log)
     if streams is not None:
         _write_lines(folder / 'streams.jsonl', streams)
+    if config is not None:
+        (folder / 'vis_data' / 'config.py').write_text(config)
     return folder
 
 

@@ -89,10 +89,27 @@ def train_with_empty_rank(rank, work_dir):
     return [numbers(report) for report in hook.reports]
 
 
+def trained_on_rank(rank, folder):
+    """Return weights and buffers with which training ends, by hooks."""
+    found = {}
+    for name, hooks in (('observed', [Keeping(interval=5, samples=5)]),
+                        ('alone', [])):
+        model = SmallDistiller()
+        runner = run(folder / name, model, hooks, 10, BATCH // 2,
+                     runner=DistillRunner, launcher='pytorch')
+        states = runner.optim_wrapper.optimizer.state.values()
+        found[name] = [
+            *(p.detach() for p in model.parameters()),
+            *(value for state in states for value in state.values())]
+        assert len(hooks) == sum(len(hook.reports) == 2 for hook in hooks)
+    return found
+
+
 def run_all(rank, folder):
     """All in one process: starting it is what takes long."""
     return dict(
         measured=measure_on_rank(rank, folder),
+        trained=trained_on_rank(rank, folder / 'trained'),
         missing=observe_on_rank(rank, ['non_target']),
         leader=observe_on_rank(rank, ['task']),
         empty=train_with_empty_rank(rank, folder / 'empty'))

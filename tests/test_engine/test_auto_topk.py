@@ -12,8 +12,9 @@ from mmengine.runner import EpochBasedTrainLoop
 
 from mmdeepkd.engine import DynamicTopKHook
 from mmdeepkd.engine import auto_topk as module
-from mmdeepkd.engine.auto_topk import Choice, choose_topk, stored
+from mmdeepkd.engine.auto_topk import choose_topk
 from mmdeepkd.engine.hooks import dynamic_topk_hook as hook_module
+from mmdeepkd.engine.topk_choice import Choice, remarks, stored
 from mmdeepkd.engine.topk_settings import Wish
 from mmdeepkd.functional import standardize_logits
 from mmdeepkd.functional.auto_topk import covered_mass
@@ -145,6 +146,72 @@ def test_a_teacher_that_is_not_finite_is_named(tmp_path):
         choose(runner)
 
 
+@pytest.mark.parametrize('end, steps, warned', [
+    (0.9, 21, False), (0.95, 21, True), (0.95, 41, False), (1.0, 1000, True)])
+def test_a_last_phase_of_less_than_two_steps_is_told(end, steps, warned):
+    choice = Choice(50, (0.5, end), 'why', 'why')
+    said = remarks(choice, WISH, 5, steps)
+    # What was given is what was wanted.
+    given = WISH._replace(phases=choice.phases)
+
+    assert remarks(choice, given, 5, steps) == []
+    assert [text[:14] for text in said] == ['the last phase'] * warned
+    assert all(f'has fewer than two of the {steps} steps: give' in text
+               for text in said)
+    progress = [k / (steps - 1) for k in range(steps)]
+    assert warned == (sum(value > end for value in progress) < 2)
+
+
+def test_a_first_phase_without_growth_is_told():
+    said, = remarks(Choice(5, (0.3, 0.7), 'why', ''), WISH, 5, 100)
+
+    assert said.startswith('K begins with 5, the static K itself, so that it')
+    assert 'set a smaller initial_ratio' in said
+
+
+def failing_on_rank(rank, folder, dies):
+    """Return what each rank raises where the second alone fails."""
+    distiller = classifier(folder / str(rank))
+    runner = ready(distiller, images())
+    if rank == 1 and dies == 'teacher':
+        distiller.teacher.head.fc.bias.data[0] = float('nan')
+    if rank == 1 and dies == 'data':
+        runner.train_dataloader = torch.utils.data.DataLoader(
+            Unreadable(), collate_fn=runner.train_dataloader.collate_fn)
+    try:
+        choose(runner)
+    except Exception as error:
+        return type(error).__name__, str(error)
+
+
+class Unreadable(Images):
+    """Its files are gone."""
+
+    def __init__(self):
+        super().__init__(images=6, num_classes=CLASSES)
+
+    def __getitem__(self, index):
+        raise OSError('no file here.')
+
+
+def fail_on_rank(rank, folder):
+    return [failing_on_rank(rank, folder, dies)
+            for dies in ('teacher', 'data')]
+
+
+def test_what_fails_in_one_process_ends_all(tmp_path):
+    for rank in range(2):
+        (tmp_path / str(rank)).mkdir()
+    first, second = run_ranks(fail_on_rank, tmp_path)
+
+    assert first == second
+    (teacher, said), (data, why) = first
+    assert teacher == 'FloatingPointError' and data == 'RuntimeError'
+    begin = 'DynamicTopKHook could not look at the teacher: '
+    assert said.startswith(f'{begin}FloatingPointError: the logits of the ')
+    assert why == f'{begin}OSError: no file here on rank 1.'
+
+
 def choose_on_rank(rank, folder):
     """Each has noise of its own; the model waits for the other's."""
     distiller = classifier(folder / str(rank), losses=dict(
@@ -260,6 +327,8 @@ def test_the_log_has_the_choice_and_its_reason(samples, tmp_path):
     assert k == again == kept[0] == int(mean + 0.5)
     assert low <= mean <= high
     assert [begin, end] == kept[1]
+    warning, = (t for _, t in said.records if 'with auto: the last' in t)
+    assert warning.startswith('Dynamic top-K with auto: the last phase, in ')
     row = next(t for _, t in said.records if 'resolved' in t)
     assert f'K from 10 to {kept[0]} (auto) at {100 * begin:g} % of the ' in row
 
@@ -277,7 +346,7 @@ def chosen(hook, hub, monkeypatch, iteration):
         return Choice(7, (0.25, 0.5), 'new', 'new')
 
     monkeypatch.setattr(hook_module, 'choose_topk', choose)
-    runner = Mock(iter=iteration, message_hub=hub,
+    runner = Mock(iter=iteration, message_hub=hub, max_epochs=20,
                   train_loop=Mock(spec=EpochBasedTrainLoop))
     runner.model = Mock(spec=['losses', 'num_logits'], num_logits=21,
                         losses=[Bare()])

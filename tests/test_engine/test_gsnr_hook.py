@@ -9,12 +9,12 @@ from mmengine.registry import HOOKS
 from torch import nn
 from torch.optim import SGD
 
-from mmdeepkd.engine import DeepKDOptimWrapper, GSNRHook
+from mmdeepkd.engine import DecoupledSGD, DeepKDOptimWrapper, GSNRHook
 from mmdeepkd.engine.agreement import Agreement
 from mmdeepkd.engine.observation import Observation
 from mmdeepkd.engine.stream_burst import StreamBurst
 from mmdeepkd.losses import MLKDLoss
-from tests.helpers.toys import toy_net
+from tests.helpers.toys import STREAMS, toy_net
 
 from .stream_runs import SmallDistiller
 
@@ -183,8 +183,29 @@ def test_models_without_logits_have_no_agreement(model):
     assert agreement.counts(CPU).tolist() == [0, 0]
 
 
+def test_a_loss_may_be_called_by_name():
+    model = SmallDistiller()
+    agreement = Agreement(model)
+    model.losses[0](target=torch.tensor([0, 1]),
+                    logits_teacher=logits(0, 3), logits_student=logits(0, 1))
+    model.losses[0](logits(2), logits_teacher=logits(2),
+                    target=torch.tensor([0]))
+
+    assert agreement.counts(CPU).tolist() == [2, 3]
+
+
+def test_rows_of_weight_zero_do_not_count():
+    model = SmallDistiller()
+    agreement = Agreement(model)
+    target, weight = torch.tensor([0, 1, 2]), torch.tensor([1., 0., 0.5])
+    model.losses[0](logits(0, 1, 2), logits(0, 1, 3), target, weight)
+
+    assert agreement.counts(CPU).tolist() == [1, 2]
+
+
 def runner_of(wrapper, model=None):
-    return SimpleNamespace(optim_wrapper=wrapper, model=model or toy_net())
+    return SimpleNamespace(optim_wrapper=wrapper, model=model or toy_net(),
+                           hooks=[])
 
 
 def wrapper_of(net, **kwargs):
@@ -218,12 +239,21 @@ def test_settings_out_of_range_are_named(kwargs, error, message):
         GSNRHook(**kwargs)
 
 
-def test_accumulated_updates_need_a_longer_interval():
+@pytest.mark.parametrize('interval', [20, 21, 25])
+def test_accumulated_updates_need_a_longer_interval(interval):
     net = toy_net()
     with pytest.raises(ValueError, match=(
-            'interval=20, in which 8 updates of 3 iteration.* >= 24')):
-        GSNRHook(interval=20).before_train(
+            f'interval={interval}, in which 8 updates of 3 iteration.* no '
+            'room: set interval to a multiple of 3 from 24 on, or to 26 or ')):
+        GSNRHook(interval=interval).before_train(
             runner_of(wrapper_of(net, accumulative_counts=3), net))
+
+
+@pytest.mark.parametrize('interval', [24, 26, 27, 28])
+def test_intervals_in_which_every_window_ends(interval):
+    net = toy_net()
+    GSNRHook(interval=interval).before_train(
+        runner_of(wrapper_of(net, accumulative_counts=3), net))
 
 
 def test_an_unknown_part_is_refused():
@@ -231,6 +261,53 @@ def test_an_unknown_part_is_refused():
     with pytest.raises(ValueError, match=r"parts\['neck'\] has the prefix"):
         GSNRHook(parts=dict(neck='neck')).before_train(
             runner_of(wrapper_of(net), net))
+
+
+@pytest.mark.parametrize('parts, error, message', [
+    (['neck'], TypeError, r"has parts=\['neck'\] but needs a dict"),
+    ('neck', TypeError, "has parts='neck' but needs a dict"),
+    (dict(a=5), TypeError, r"has parts\['a'\]=5 but needs a prefix"),
+    (dict(a=['b', 5]), TypeError, r"has parts\['a'\]=\['b', 5\] but needs"),
+    ({}, ValueError, 'has parts without a part: name one'),
+    (dict(a=[]), ValueError, r"has parts\['a'\]=\[\]: give it a prefix"),
+], ids=['list', 'text', 'number', 'numbers', 'empty', 'no prefix'])
+def test_parts_of_another_form_are_refused(parts, error, message):
+    with pytest.raises(error, match=f'^GSNRHook {message}'):
+        GSNRHook(parts=parts)
+
+
+@pytest.mark.parametrize('offsets, momenta', [
+    (dict(task=0.05, target=-0.05, non_target=0.05), [0.85, 0.85, 0.95]),
+    (dict(task=-0.05, distill=0.05), [0.85, 0.95]),
+    # Without a momentum of its own a stream has no buffer.
+    (dict(task=-0.9, target=0.05, non_target=0.05), [0., 0.95, 0.95]),
+], ids=['DeepKD', 'DOT', 'no buffer'])
+def test_the_momentum_of_a_released_optimizer_is_that_it_trains_with(
+        offsets, momenta):
+    param = nn.Parameter(torch.zeros(1))
+    optimizer = DecoupledSGD([param], lr=0.1, momentum=0.9, offsets=offsets,
+                             semantics='released')
+    group, = optimizer.param_groups
+
+    assert [optimizer.momentum_of(stream, group)
+            for stream in offsets] == pytest.approx(momenta)
+    assert optimizer.momentum_of('plain', group) == 0.9
+    for gradient in (1., 0.):
+        optimizer.step({s: [torch.tensor([gradient])] for s in offsets})
+    # What is left of 1.
+    assert [float(optimizer.state[param].get(
+        f'{stream}_momentum_buffer', 0.)) for stream in offsets] == (
+            pytest.approx(momenta))
+
+
+def test_the_momentum_of_the_paper_is_base_and_offset():
+    optimizer = wrapper_of(toy_net()).optimizer
+    group = optimizer.param_groups[0]
+    group['momentum'] = 0.9
+    group['offsets'].update(task=0.05, target=-0.05)
+
+    assert [optimizer.momentum_of(stream, group) for stream in STREAMS] == (
+        pytest.approx([0.95, 0.85, 0.9]))
 
 
 def test_the_summary_says_what_is_measured_when():
@@ -245,4 +322,4 @@ def test_the_summary_says_what_is_measured_when():
 def test_the_hook_is_built_by_name():
     hook = HOOKS.build(dict(type='mmdeepkd.GSNRHook', interval=100))
 
-    assert (hook.interval, hook.samples, hook.parts) == (100, 8, None)
+    assert (hook.window, hook.parts) == ((100, 8), None)

@@ -12,7 +12,8 @@ from torch.optim import SGD
 
 from mmdeepkd.checkpoints import read_checkpoint
 from mmdeepkd.engine import DeepKDOptimWrapper, GSNRMomentumHook
-from mmdeepkd.engine.hooks.gsnr_hook import GSNRHook
+from mmdeepkd.engine.hooks import gsnr_hook
+from mmdeepkd.engine.optimizers.streams import narrower_delta
 from tests.helpers.gloo import run_ranks
 from tests.helpers.toys import STREAMS
 from tests.test_resume.runs import (
@@ -95,8 +96,8 @@ def by_hand(values, smoothing, delta):
         weights = [smoothing**age for age in range(len(series))][::-1]
         smooth[stream] = sum(
             w * v for w, v in zip(weights, series)) / sum(weights)
-    # A ratio that is not positive counts as the smallest that is.
-    least = min(value for value in smooth.values() if value > 0)
+    # A small or negative ratio counts as a hundredth of the largest.
+    least = max(smooth.values()) / 100
     used = {stream: max(value, least) for stream, value in smooth.items()}
     middle = math.prod(used.values())**(1 / len(used))
     return smooth, {stream: delta * (value - middle) / (value + middle)
@@ -178,6 +179,23 @@ def test_a_resumed_run_says_what_it_goes_on_with(stop, inside, tmp_path):
     assert ('It was saved within a window' in said[0]) is inside
 
 
+def test_a_checkpoint_without_means_says_so(tmp_path):
+    """Of a run that had no such hook."""
+    cfg = config()
+    hook = cfg['custom_hooks'].pop()
+    interrupted(cfg, tmp_path)
+    momenta, listener = Momenta(), Listener()
+    cfg['custom_hooks'].append(hook)
+    start(cfg, tmp_path, momenta, listener, resume=True)
+    said = [text for _, text in listener.records
+            if text.startswith('GSNRMomentumHook')]
+
+    assert said == [
+        'GSNRMomentumHook finds no running means of GSNR in the checkpoint: '
+        'the momenta stay as they are until the first report.']
+    assert momenta.offsets[9] == CONFIGURED != momenta.offsets[10]
+
+
 def test_weights_alone_bring_no_momenta(tmp_path):
     interrupted(config(), tmp_path)
     path = (tmp_path / 'last_checkpoint').read_text()
@@ -228,9 +246,9 @@ def test_a_stream_that_was_not_measured_keeps_its_offset(tmp_path):
 
 @pytest.mark.parametrize('value', [math.inf, math.nan])
 def test_a_ratio_that_overflows_is_left_out(value, tmp_path, monkeypatch):
-    report = GSNRHook.report
-    monkeypatch.setattr(GSNRHook, 'report', lambda self, runner: {
-        **report(self, runner), 'gsnr/target': value})
+    report = gsnr_hook.complete_report
+    monkeypatch.setattr(gsnr_hook, 'complete_report', lambda *args: {
+        **report(*args), 'gsnr/target': value})
     momenta = Momenta()
     start(config(), tmp_path, momenta)
 
@@ -280,12 +298,46 @@ def test_arguments_out_of_range(settings, message):
     (dict(semantics='released'),
      "cannot set the momenta of semantics='released'"),
     (dict(hook=dict(delta=0.1)), 'has delta=0.1, which takes the momentum '
-     r'0.9 of a parameter group out of \[0, 1\): choose less than 0.1'),
+     r'0.9 of a parameter group out of \[0, 1\): choose less than 0.1\.$'),
+    (dict(offsets=dict.fromkeys(STREAMS, 0.), optimizer=dict(
+        type='SGD', lr=0.1, weight_decay=0.01)),
+     'the momentum 0 of .* give the optimizer a momentum'),
     (dict(model=PlainModel), 'the loss of this model is a plain one'),
-], ids=['merge', 'released', 'delta', 'plain'])
+], ids=['merge', 'released', 'delta', 'no momentum', 'plain'])
 def test_a_run_whose_momenta_cannot_follow(cfg, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         start(config(**cfg), tmp_path)
+
+
+def test_a_plain_loss_is_refused_after_one_update(tmp_path):
+    momenta = Momenta()
+    with pytest.raises(ValueError, match='is a plain one: use a distiller'):
+        start(config(model=PlainModel), tmp_path, momenta)
+
+    assert list(momenta.base) == [0]
+
+
+@pytest.mark.parametrize('hooks', [
+    ['GSNRHook', 'GSNRMomentumHook'], ['GSNRMomentumHook', 'GSNRHook'],
+    ['GSNRHook', 'GSNRHook']], ids=['before', 'after', 'twice'])
+def test_two_hooks_that_measure_are_refused(hooks, tmp_path):
+    cfg = config()
+    cfg['custom_hooks'][-1:] = [dict(type=f'mmdeepkd.{name}')
+                                for name in hooks]
+    with pytest.raises(ValueError, match=(
+            f'this run has {" and ".join(hooks)}, of which only one can '
+            'observe .*GSNRMomentumHook measures and reports, too.: remove')):
+        start(cfg, tmp_path)
+
+
+@pytest.mark.parametrize('delta, base, advice', [
+    (0.1, 0.9, 'choose less than 0.1'), (0.3, 0.8, 'choose less than 0.2'),
+    (0.4, 0.3, 'choose at most 0.3'), (0.5, 0.5, 'choose less than 0.5'),
+    (0.2, 0.1236, 'choose at most 0.1236'),
+    (0.01, 0., 'give the optimizer a momentum'),
+    (0.3, 0.3, None), (0.09, 0.9, None), (0., 0., None)])
+def test_the_largest_delta_is_named(delta, base, advice):
+    assert narrower_delta(delta, base) == advice
 
 
 def test_delta_is_checked_in_every_group(tmp_path):

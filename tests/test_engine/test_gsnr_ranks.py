@@ -3,7 +3,13 @@ import pytest
 import torch
 
 from tests.helpers.gloo import run_ranks
-from tests.helpers.toys import difference, toy_batch, toy_net, toy_streams
+from tests.helpers.toys import (
+    difference,
+    equal,
+    toy_batch,
+    toy_net,
+    toy_streams,
+)
 
 from .gsnr_ranks import CASES, measure, run_all
 from .stream_runs import BATCH, reports
@@ -57,6 +63,12 @@ def test_a_stream_that_one_rank_lacks(ranks, case, stream):
         assert all(g is None or not g.any() for g in shown['target'])
     assert stream in ranks[0][case][0][1]
     assert stream not in ranks[1][case][0][1]
+
+
+def test_the_training_of_two_processes_is_the_same_to_the_bit(ranks):
+    for rank in ranks:
+        observed, alone = (rank['trained'][n] for n in ('observed', 'alone'))
+        assert len(alone) > 6 and equal(observed, alone)
 
 
 def test_a_rank_without_logits_stays_in_step(ranks):

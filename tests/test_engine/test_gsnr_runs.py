@@ -1,5 +1,6 @@
 """GSNRHook in runs of MMEngine's Runner, against laws that are known."""
 import json
+import re
 
 import pytest
 import torch
@@ -188,11 +189,52 @@ def test_a_window_that_is_cut_short_leaves_nothing(tmp_path):
 
 def test_a_window_begins_with_a_whole_update(tmp_path):
     """Iteration 9 is in the middle of an update of two."""
-    run(tmp_path, SmallDistiller(), [config(interval=9)], 18,
-        wrapper=dict(accumulative_counts=2))
+    model = SmallDistiller()
+    run(tmp_path, model, [config(interval=9)], 18, wrapper=dict(
+        accumulative_counts=2))
 
     # Iterations 0 to 7, and 10 to 17.
-    assert [line['iter'] for line in reports(tmp_path)] == [8, 18]
+    lines = reports(tmp_path)
+    assert [line['iter'] for line in lines] == [8, 18]
+    agreed = torch.cat([a.argmax(1) == b.argmax(1)
+                        for a, b in model.logits[10:]])
+    assert lines[1]['agreement'] == float(agreed.double().mean())
+
+
+class SpoiltDistiller(SmallDistiller):
+    """Its second and its eighth loss are NaN."""
+
+    def forward(self, inputs, data_samples=None, mode='loss'):
+        losses = super().forward(inputs, data_samples, mode)
+        if len(self.logits) in (2, 8):
+            losses['task'] = losses['task'] * float('nan')
+        return losses
+
+
+def test_a_window_goes_on_while_the_next_is_due(tmp_path):
+    """One update more, for the one that was skipped, is iteration 4."""
+    model = SpoiltDistiller()
+    run(tmp_path, model, [config(interval=4)], 24,
+        wrapper=dict(nonfinite='skip'))
+
+    assert [line['iter'] for line in reports(tmp_path)] == [5, 12, 16, 20, 24]
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_a_released_run_reports_the_momentum_it_trains_with(tmp_path):
+    said = Listener()
+    model = SmallDistiller()
+    model.loss_names = ['deepkd']
+    run(tmp_path, model, [config(), said], 4,
+        runner=DistillRunner, wrapper=dict(
+            type='mmdeepkd.DeepKDOptimWrapper', semantics='released',
+            offsets=dict(task=0.05, target=-0.05, non_target=0.05)))
+    report, = reports(tmp_path)
+
+    assert [report[f'momentum/{s}'] for s in STREAMS] == pytest.approx(
+        [0.85, 0.85, 0.95])
+    block = next(text for _, text in said.records if 'resolved' in text)
+    assert re.search(r'^ +task +0.85 ', block, re.M)
 
 
 def test_a_run_by_epoch_counts_completed_epochs(tmp_path):
@@ -221,7 +263,10 @@ def test_a_plain_loss_is_one_stream(tmp_path):
     dict(wrapper=dict(clip_grad=dict(max_norm=0.1))),
     dict(optimizer=dict(type='AdamW', lr=1e-3)),
     dict(wrapper=dict(type=AMP, delta=0.05, dtype='bfloat16')),
-], ids=['merged', 'alone', 'accumulated', 'clipped', 'AdamW', 'bfloat16'])
+    *([dict(wrapper=dict(type=AMP, delta=0.05, dtype='float16'))]
+      if AVAILABLE else []),
+], ids=['merged', 'alone', 'accumulated', 'clipped', 'AdamW', 'bfloat16',
+        *(['float16'] if AVAILABLE else [])])
 def test_the_training_is_the_same_to_the_bit(tmp_path, kwargs):
     trained = []
     for hooks in ([], [config(interval=8)]):

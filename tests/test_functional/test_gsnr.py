@@ -42,13 +42,14 @@ def test_the_scale_of_the_gradient_does_not_matter(ratio):
     assert torch.allclose(scaled, gsnr(mean, variance, 8), rtol=1e-12)
 
 
-def test_what_does_not_vary_has_no_ratio():
-    # Equal float32 values may differ from their mean by rounding.
-    mean = torch.tensor([0., 2., 2., 2.])
-    variance = torch.tensor([0., 0., 4 * 1e-14, 1e-6])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_what_does_not_vary_has_no_ratio(dtype):
+    # Sums of equal values may differ by some roundings of float32.
+    mean = torch.tensor([0., 2., 2., 2., 2.], dtype=dtype)
+    deviation = torch.tensor([0., 0., 2e-7, 1.9e-5, 2.1e-5], dtype=dtype)
 
-    assert gsnr(mean, variance, 8).isnan().tolist() == [
-        True, True, True, False]
+    assert gsnr(mean, deviation**2, 8).isnan().tolist() == [
+        True, True, True, True, False]
 
 
 @pytest.mark.parametrize('samples', [0, 3])
@@ -90,18 +91,37 @@ def test_without_a_difference_there_is_no_offset(ratios, offsets):
     assert gsnr_offsets(ratios, 0.05) == dict(zip(ratios, offsets))
 
 
-def test_a_ratio_below_zero_counts_as_the_smallest_above():
-    ratios = dict(task=4., target=1., non_target=-3.)
+@pytest.mark.parametrize('ratio', [0.03, 1e-9, 0., -3.])
+def test_a_ratio_counts_as_a_hundredth_of_the_largest_at_least(ratio):
+    ratios = dict(task=4., target=1., non_target=ratio)
 
-    assert gsnr_offsets(ratios, 0.05) == gsnr_offsets(
-        dict(ratios, non_target=1.), 0.05)
+    assert gsnr_offsets(ratios, 0.05) == pytest.approx(
+        gsnr_offsets(dict(ratios, non_target=0.04), 0.05), rel=1e-12)
 
 
-def test_extreme_ratios_stay_within_delta():
-    offsets = gsnr_offsets(dict(task=1e300, target=1e-300), 0.05)
+@pytest.mark.parametrize('others', [
+    dict(target=1.), dict(target=0.02, non_target=1.),
+    dict(target=-1., non_target=0.5)], ids=['one', 'two', 'negative'])
+def test_an_offset_follows_its_ratio_without_a_jump(others):
+    # From -2 to 20, the finest steps around 0.
+    sweep = [math.copysign(abs(x)**3, x) * 20
+             for x in (i / 4000 for i in range(-1856, 4001))]
+    found = [gsnr_offsets(dict(others, task=ratio), 1.) for ratio in sweep]
+    for before, after in zip(found, found[1:]):
+        assert after['task'] >= before['task'] - 1e-15
+        for stream in before:
+            assert abs(after[stream] - before[stream]) < 0.005
 
-    assert offsets == pytest.approx(dict(task=0.05, target=-0.05))
-    assert all(abs(offset) <= 0.05 for offset in offsets.values())
+    assert found[-1]['task'] > 0.5 > 0 > found[0]['task']
+
+
+@pytest.mark.parametrize('large, small', [
+    (1e300, 1e-300), (5e-324, 0.), (5e-324, -1e300)])
+def test_extreme_ratios_stay_within_delta(large, small):
+    offsets = gsnr_offsets(dict(task=large, target=small), 0.05)
+
+    # tanh of half the logarithm of the root of a hundred.
+    assert offsets == pytest.approx(dict(task=0.45 / 11, target=-0.45 / 11))
 
 
 @pytest.mark.parametrize('delta', [-0.1, math.nan])

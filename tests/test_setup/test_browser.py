@@ -53,11 +53,13 @@ def test_what_is_not_in_the_page_is_told(write_page, tmp_path):
 WIDE = '<div style="width: {}px">a</div>'
 SCROLLS = f'<div style="overflow-x: auto">{WIDE}</div>'
 CUT_OFF = f'<body style="overflow-x: hidden">{WIDE}'
+LEFT = '<div style="margin-left: -10px; width: {}px; max-width: 50%">a</div>'
 
 
 @pytest.mark.parametrize('body, window, over', [
     (WIDE, LAPTOP, 10), (WIDE, PHONE, 10), (SCROLLS, PHONE, 0),
-    (CUT_OFF, PHONE, 10)], ids=['laptop', 'phone', 'scrolls', 'cut off'])
+    (CUT_OFF, PHONE, 10), (LEFT, PHONE, 10)],
+    ids=['laptop', 'phone', 'scrolls', 'cut off', 'left'])
 def test_what_is_too_wide_is_told(write_page, window, body, over):
     reset = '<style>* { margin: 0; }</style>'
     path = write_page(reset + body.format(window[0] + 10))

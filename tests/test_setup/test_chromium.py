@@ -94,28 +94,55 @@ def test_sudo_is_asked_without_a_password(machine, monkeypatch):
     monkeypatch.setattr(os, 'geteuid', lambda: 1000)
     machine.add_apt()
     machine.add('sudo', 'shift', 'test "$1" = true || exec "$@"')
+    machine.add('python3', 'exit 1')
 
     assert machine.provide() == str(machine.bin / 'chromium')
-    assert [call for call in machine.calls if 'sudo' in call] == [
-        'sudo -n true',
+    assert [call for call in machine.calls
+            if call.startswith(('sudo', 'python3'))] == [
+        'python3 -m playwright install chromium', 'sudo -n true',
         'sudo -n env DEBIAN_FRONTEND=noninteractive apt-get update',
         'sudo -n env DEBIAN_FRONTEND=noninteractive apt-get install -y '
         '--no-install-recommends chromium']
 
 
-@pytest.mark.parametrize('sudo', [True, False])
-def test_others_take_that_of_playwright(machine, monkeypatch, sudo, tmp_path):
+def test_others_take_that_of_playwright(machine, monkeypatch, tmp_path):
+    """The system is not changed, though sudo would let them."""
     monkeypatch.setattr(os, 'geteuid', lambda: 1000)
     machine.add_apt()
-    if sudo:
-        machine.add('sudo', 'exit 1')
+    machine.add('sudo', 'shift', 'test "$1" = true || exec "$@"')
     path = tmp_path / '.cache/ms-playwright/chromium-7/chrome-linux64/chrome'
     path.parent.mkdir(parents=True)
     machine.add('python3', machine.bring(path))
 
     assert machine.provide() == str(path)
-    assert machine.calls == sudo * ['sudo -n true'] + [
-        'python3 -m playwright install chromium']
+    assert machine.calls == ['python3 -m playwright install chromium']
+
+
+@pytest.mark.parametrize('sudo', [True, False])
+def test_without_playwright_and_root_there_is_none(machine, monkeypatch,
+                                                   sudo):
+    monkeypatch.setattr(os, 'geteuid', lambda: 1000)
+    machine.add_apt()
+    machine.add('python3', 'exit 1')
+    if sudo:
+        machine.add('sudo', 'exit 1')
+    with pytest.raises(SetupError, match='there is none that runs'):
+        machine.provide()
+
+    assert machine.calls == ['python3 -m playwright install chromium'] + (
+        sudo * ['sudo -n true'])
+
+
+def test_one_broken_list_of_packages_is_not_the_end(machine, capfd):
+    machine.add('apt-get', 'if test "$1" = update',
+                'then echo E: no such list; exit 100; fi',
+                machine.bring(machine.bin / 'chromium'))
+
+    assert machine.provide() == str(machine.bin / 'chromium')
+    assert '  | E: no such list' in capfd.readouterr().err
+    assert machine.calls == [
+        'apt-get update',
+        'apt-get install -y --no-install-recommends chromium']
 
 
 def test_a_system_that_has_none_is_not_the_end(machine, monkeypatch, tmp_path,

@@ -3,9 +3,11 @@ import math
 import re
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 from mmengine.config import Config
 
+from mmdeepkd.engine import DynamicTopKHook
 from tools import bench_gsnr
 from tools.bench_steps.arms import TEACHER
 from tools.bench_steps.benchmark import Benchmark
@@ -13,7 +15,7 @@ from tools.bench_steps.executor import Executor
 from tools.bench_steps.pool import Task, TaskError
 from tools.bench_steps.report import Facts
 from tools.bench_steps.runs import ROOT, Result, Run, identify, resolve
-from tools.gsnr_steps import detecting, plan, streams, tables
+from tools.gsnr_steps import detecting, pictures, plan, streams, tables
 from tools.gsnr_steps.detecting import Detected, Detection
 from tools.gsnr_steps.page import PICTURES, Measured, page
 from tools.gsnr_steps.streams import Choice, Watched
@@ -80,7 +82,8 @@ def test_the_plan_is_the_promised_one():
     names = [arm.name for arm in course.arms]
 
     assert names == ['alone', 'fixed', 'equal', 'driven', 'k5', 'k10', 'k20',
-                     'k40', 'k60', 'k80', 'k99', 'auto', 'auto_phases']
+                     'k40', 'k60', 'k80', 'k99', 'auto', 'auto_low',
+                     'auto_phases', 'auto_phases_low']
     assert len(course.seeds) == 5 and len(course.tuning_seeds) == 2
     assert not set(course.seeds) & set(course.tuning_seeds)
     assert len(course.rates) == 3 and course.max_extensions == 3
@@ -109,6 +112,16 @@ def test_overrides_change_what_they_say():
     assert arms['auto'].default_hooks.topk.static_k == 'auto'
     assert arms['auto_phases'].default_hooks.topk.phases == 'auto'
     assert 'gsnr' not in arms['auto'].default_hooks
+    for name, share, phases in (
+            ('auto', 0.95, (0.3, 0.7)), ('auto_low', 0.8, (0.3, 0.7)),
+            ('auto_phases', 0.95, 'auto'), ('auto_phases_low', 0.8, 'auto')):
+        settings = dict(arms[name].default_hooks.topk)
+        hook = DynamicTopKHook(**{key: value for key, value in settings.items()
+                                  if key != 'type'})
+        assert (hook.static_k, hook.share, hook.phases) == (
+            'auto', share, phases)
+        assert plan.share_of(next(
+            arm for arm in plan.FULL.topk if arm.name == name)) == share
 
 
 def arms_config():
@@ -119,7 +132,7 @@ def test_gradients_are_watched_in_final_runs_only(course):
     executor, outcome, _ = course
     tried, final = executor.asked[1][0], executor.asked[-1][0]
 
-    assert len(tried) == 13 * 3 * 2 and len(final) == 13 * 5
+    assert len(tried) == 15 * 3 * 2 and len(final) == 15 * 5
     watching = [run for run in final
                 if ('default_hooks.gsnr.type', 'mmdeepkd.GSNRHook') in
                 run.options]
@@ -209,7 +222,8 @@ def test_the_order_is_told_as_it_comes_out(ratios, said):
 def make_measured(outcome):
     return Measured(
         outcome, [Watched(name, RUNS) for name in ('one', 'two', 'three')],
-        RUNS, {arm.title: [Choice(23, 'static K 23')] * 5
+        RUNS, {arm.title: [Choice(k, f'static K {k}')
+                           for k in (23, 22, 23, 22, 23)]
                for arm in plan.FULL.topk if 'auto' in arm.name},
         Detected(71., 56., RUNS[0]))
 
@@ -237,9 +251,30 @@ def test_the_page_has_the_numbers_and_its_pictures(course, tmp_path):
             ''] in rows
     assert ['static_k=20', '1.6', '75.40 ± 0.32', '-4.00 ± 0.00',
             '-4.00 ± 0.00'] in rows
-    assert "`static_k='auto'`, 5 of 5 runs: \"static K 23\"" in words
+    assert ("`static_k='auto'`: K = 22 in 2, K = 23 in 3 of 5 runs. The log "
+            'of the first: "static K 23"') in words
+    section = words.split("## K: 'auto'")[1]
+    assert section.index('K = 22 in 2') < section.index('| Method')
+    assert ('At the temperature of the loss, 4, this teacher is nearly flat '
+            'over the non-target classes. A teacher that is flat over all 99 '
+            'gets K = 95 for share=0.95 and K = 80 for share=0.8') in words
     assert 'box mAP of the teacher 71.0, of the student 56.0' in words
     assert 'nan' not in text and 'None' not in text
+
+
+def test_every_chosen_k_is_drawn(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(pictures, 'save', lambda figure, path: drawn.append(
+        [(list(line.get_xdata()), list(line.get_ydata()))
+         for line in figure.axes[0].lines]))
+    pictures.draw_topk({5: [60., 62.]}, {
+        'a': ([20, 30], [61., 65.]), 'b': ([40, 40], [70., 72.]),
+        'c': ([50, 50], [50., 52.])}, tmp_path / 'k.png')
+    plt.close('all')
+
+    for points in (([20, 30], [61., 65.]), ([25], [63.]),
+                   ([40, 40], [70., 72.]), ([51, 51], [50., 52.])):
+        assert points in drawn[0]
 
 
 def test_a_page_without_some_numbers_is_still_one(course):
@@ -283,8 +318,42 @@ def test_detectors_are_trained_once_the_teacher_first(tmp_path, monkeypatch):
         'default_hooks.gsnr.interval=20', 'default_hooks.gsnr.samples=8',
         'a.b=1'])]
     assert Detection(tmp_path, plan.FULL.detection, (('a.b', 1), )).done
+    assert 0 <= Detection(
+        tmp_path, plan.FULL.detection, (('a.b', 1), )).seconds < 60
     assert not Detection(tmp_path, plan.FULL.detection, (('a.b', 2), )).done
     assert not Detection(tmp_path, (), (('a.b', 1), )).done
+
+
+def test_the_detectors_are_counted(course, tmp_path, monkeypatch):
+    """Their trainings and minutes too, and only those of this command."""
+    executor, outcome, _ = course
+    calls, facts = [], []
+    monkeypatch.setattr(detecting, 'train', fake_train(calls))
+    monkeypatch.setattr(Detection, 'seconds', 300.0)
+    monkeypatch.setattr(bench_gsnr, 'make_digits_detection', print)
+    monkeypatch.setattr(bench_gsnr, '_collect', lambda *args: None)
+    monkeypatch.setattr(bench_gsnr, 'write', lambda plan, measured, found,
+                        docs: facts.append(found))
+
+    class Answered(Executor):
+        def __call__(self, runs, beside=()):
+            for task in beside:
+                task.work()
+            self.trained += len(runs)
+            return executor(runs)
+
+        def all_results(self, runs):
+            return [executor.answer(run) for run in runs]
+
+    monkeypatch.setattr(bench_gsnr, 'Executor', Answered)
+    for _ in range(2):
+        bench_gsnr.run(plan.FULL, tmp_path, tmp_path / 'docs')
+
+    runs = len(outcome.runs)
+    assert len(calls) == 2
+    assert [found.runs for found in facts] == [runs + 2] * 2
+    assert [found.trained for found in facts] == [runs + 2, runs]
+    assert facts[0].run_minutes == pytest.approx((runs * 10 + 300) / 60)
 
 
 def test_the_detectors_configs_exist():

@@ -16,6 +16,7 @@ from torch import nn
 from mmdeepkd.distillers import student_config
 from tests.helpers import classifiers
 from tests.helpers.distillers import build_detector
+from tests.helpers.processes import run_tool
 from tools.analysis import landscape
 from tools.analysis.landscape_steps import measuring
 from tools.analysis.landscape_steps.samples import load_batches
@@ -204,7 +205,91 @@ def test_what_is_finished_is_not_measured_again(classified, run, monkeypatch):
     assert len(measured) == 7
 
 
+@pytest.fixture
+def measured(monkeypatch):
+    """Gets the number of directions of every slice that is measured."""
+    found = []
+
+    def note(model, *args):
+        found.append(args[2])
+        return loss_slice(model, *args)
+
+    monkeypatch.setattr(measuring, 'loss_slice', note)
+    monkeypatch.setattr(landscape, 'draw', lambda *args: None)
+    return found
+
+
+def test_slices_of_other_checkpoints_are_kept(classified, run, measured):
+    config, (one, other) = classified
+    _, first = run(config, [one], *SMALL)
+    _, second = run(config, [other], *SMALL)
+    assert measured == [1, 2, 1, 2]
+    assert second['others'] == first['slices'] and first['others'] == []
+    assert {each['name'] for each in second['slices']} == {'deepkd'}
+
+    _, again = run(config, [one], *SMALL)
+    assert measured == [1, 2, 1, 2]
+    assert again == dict(first, others=second['slices'])
+
+
+@pytest.mark.parametrize('option', [
+    'model.student.head.loss.loss_weight=2',
+    'model.student.head.loss.type=mmpretrain.LabelSmoothLoss '
+    'model.student.head.loss.label_smooth_val=0.2 '
+    'model.student.head.loss.num_classes=100'], ids=['weight', 'smooth'])
+def test_another_loss_is_measured_anew(classified, run, measured, option):
+    config, files = classified
+    call = (config, files[:1], '--dims', '1', *SMALL)
+    _, before = run(*call)
+    _, after = run(*call, '--cfg-options', *option.split())
+    run(*call)
+
+    assert measured == [1, 1]
+    assert before['slices'][0]['loss'] != after['slices'][0]['loss']
+    assert after['others'] == before['slices']
+
+
+def test_only_what_it_found_is_said(classified, tmp_path):
+    """Not what the packages warn of and log."""
+    config, files = classified
+    result = run_tool('analysis/landscape.py', config, files[0], '--out',
+                      tmp_path, '--dims', '1', '--device', 'cpu', *SMALL)
+
+    assert result.stderr == ''
+    assert len(result.stdout.splitlines()) == 3
+    assert result.stdout.startswith('plain, 1-D, seed 0: 3 of 3 points, ')
+
+
+def test_a_checkpoint_twice_is_said_unless_it_has_two_names(
+        classified, run, measured):
+    config, (file, _) = classified
+    spelt = file.parent / '..' / file.parent.name / file.name
+    with pytest.raises(SystemExit) as error:
+        run(config, [file, spelt], *SMALL)
+
+    assert str(error.value) == (
+        f'landscape: {file.resolve()} is given twice: give each checkpoint '
+        'once, or names with --names.')
+    assert measured == []
+    _, data = run(config, [file, spelt], '--names', 'a', 'b', '--dims', '1',
+                  *SMALL)
+    assert [each['name'] for each in data['slices']] == ['a', 'b']
+
+
+@pytest.mark.parametrize('device', ['cuda', 'cuda:1'])
+def test_a_missing_gpu_is_said(classified, run, measured, device,
+                               monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 0)
+    with pytest.raises(SystemExit, match=(
+            f'^landscape: --device {device} needs a GPU that torch sees; '
+            'leave it out to measure on ')):
+        run(*classified, *SMALL, '--device', device)
+    assert measured == []
+
+
 @pytest.mark.parametrize('arguments, said', [
+    (['--device', 'gpu'], '--device gpu is no device that torch knows: give '
+     'cpu or cuda.'),
     (['--points', '4'], '--points must be odd and at least 3, got 4: the '),
     (['--span', '0'], '--span must be above 0, got 0.0: 1 goes as far as '),
     (['--samples', '0'], 'there are no samples: --samples is 0, which '),

@@ -15,6 +15,7 @@ from torch import nn
 import mmdeepkd
 from mmdeepkd.distillers import resolve_model_config
 from mmdeepkd.functional.gsnr import gsnr_offsets
+from mmdeepkd.losses import ForegroundLoss
 from tests.helpers.classifiers import (
     image_batch,
     make_distiller,
@@ -211,6 +212,23 @@ def test_the_weights_of_other_losses():
     assert suggesting.weights_of([kd, groups], 'target') == []
 
 
+def test_the_weights_of_a_loss_on_the_foreground_are_those_inside():
+    loss = ForegroundLoss(dict(type='mmdeepkd.DeepKDLoss', beta=3.))
+
+    assert suggesting.weights_of([loss], 'non_target') == [
+        ('DeepKDLoss', 'beta', 3.)]
+
+
+@pytest.mark.parametrize('wrapper, delta', [
+    (dict(delta=0.02), 0.02), (dict(delta=0), 0.), ({}, 0.05),
+    (dict(delta=None, offsets=dict(task=0.01, target=-0.03)), 0.03),
+    (dict(offsets=dict(task=0., target=0.)), 0.), (None, 0.05)],
+    ids=['delta', 'zero', 'none', 'offsets', 'equal', 'no wrapper'])
+def test_the_largest_distance_is_the_configs(wrapper, delta):
+    assert suggesting.config_delta(Config(dict(
+        optim_wrapper=wrapper))) == delta
+
+
 def loader(batches):
     epochs = []
     sampler = SimpleNamespace(set_epoch=epochs.append)
@@ -250,6 +268,7 @@ def test_a_classifier_is_probed(config, run, tmp_path):
     offsets = wrapper.optimizer.param_groups[0]['offsets']
     assert list(offsets) == STREAMS
     assert 0 < max(map(abs, offsets.values())) <= 0.06
+    assert 'at most 0.06 from the base momentum' in text
     assert not list((config.parent / 'work').rglob('*.pth'))
 
 
@@ -272,6 +291,15 @@ def test_ctrl_c_ends_with_what_is_known(done, said, config, run, monkeypatch):
     assert '\nstopped early: this is what is known.\n' in text
     assert said in text
     assert len(calls) == done + 1
+
+
+def test_a_delta_of_zero_stays_zero(config, run):
+    text = run(config, '--iters', 16, '--cfg-options',
+               'optim_wrapper.delta=0')
+
+    assert 'at most 0 from the base momentum' in text
+    assert 'offsets=dict(task=0, target=0, non_target=0)' in text.replace(
+        '-0', '0')
 
 
 def test_half_a_batch_is_not_known(distiller):
@@ -303,14 +331,16 @@ def test_the_weights_of_a_checkpoint_are_probed(config, run, monkeypatch,
 
 @pytest.mark.parametrize('arguments, said', [
     (['--iters', '15'], 'probe: --iters must be at least 16, two blocks of 8'),
-    (['--delta', '0.1'], "probe: --delta 0.1 around the config's momentum "
+    (['--delta', '0.1'], "probe: a delta of 0.1 around the config's momentum "
      '0.9 leaves [0, 1): choose less than 0.1.'),
+    (['--cfg-options', 'optim_wrapper.optimizer.momentum=0'],
+     'momentum 0.0 leaves [0, 1): give the optimizer a momentum.'),
     (['--delta', '-1'], 'probe: --delta must be at least 0, got -1.0.'),
     (['--checkpoint', '/nowhere/s.pth'], '/nowhere/s.pth'),
     (['--cfg-options', 'train_dataloader=None'], 'has no train_dataloader, '),
     (['--cfg-options', 'train_dataloader.batch_size=3000',
       'train_dataloader.drop_last=True'], 'train_dataloader gives no batch: '),
-], ids=['iters', 'delta', 'negative', 'file', 'data', 'batch'])
+], ids=['iters', 'delta', 'momentum', 'negative', 'file', 'data', 'batch'])
 def test_what_cannot_be_probed(arguments, said, config, run):
     text = run(config, *arguments)
 

@@ -1,10 +1,12 @@
 """tools/analysis/report.py: what it reads, and what it makes of it."""
 import json
 import math
+import re
 import sys
 from types import SimpleNamespace
 
 import pytest
+from mmengine.config import Config
 
 from tests.helpers.classifier_runs import train_classifier
 from tests.helpers.classifiers import distiller_config, resnet, write_teacher
@@ -20,7 +22,8 @@ from tools.analysis import report
 from tools.analysis.report_steps import charts, colors, compared, curves
 from tools.analysis.report_steps import streams as stream_sections
 from tools.analysis.report_steps.charts import Line
-from tools.analysis.report_steps.layout import choose_colors
+from tools.analysis.report_steps.layout import choose_colors, lines_of
+from tools.analysis.report_steps.legends import wrapped
 from tools.analysis.report_steps.overview import overview
 from tools.analysis.report_steps.runs import read_run, read_runs
 
@@ -122,14 +125,32 @@ def test_the_best_is_not_the_last_and_map_is_in_per_cent(tmp_path):
     assert [cells(run)[key] for key in ('final', 'best')] == ['12.5', '25.0']
 
 
-def test_the_planned_epochs_are_those_of_the_config(tmp_path):
-    write_plain_run(tmp_path / 'run')
-    (tmp_path / 'run' / 'own.py').write_text(
-        'train_cfg = dict(max_epochs=7)')
+@pytest.mark.parametrize('epoch, planned, told', [
+    (2, 'max_epochs', '40 (epoch 2 of 7)'), (None, 'max_iters', '40 of 7')],
+    ids=['epochs', 'iterations'])
+def test_what_is_planned_is_in_the_config(tmp_path, epoch, planned, told):
+    text = f'train_cfg = dict({planned}=7)'
+    write_session(tmp_path, scalars=[train_line(40, epoch)], config=text)
+    (tmp_path / 'own.py').write_text(text)
 
-    found = cells(read_run(tmp_path / 'run', 'run'))
-    assert found['iterations'] == '40 (epoch 2 of 7)'
+    found = cells(read_run(tmp_path, 'run'))
+    assert found['iterations'] == told
     assert found['config'] == 'own.py'
+
+
+def test_the_config_is_that_of_the_last_training(tmp_path):
+    for day, lines in enumerate([[train_line(10)], [train_line(20)],
+                                 [val_line(0, **{'accuracy/top1': 1.})]], 1):
+        write_session(tmp_path, f'2026010{day}_000000', lines,
+                      config=f'number = {day}')
+    (tmp_path / 'own.py').write_text('number = 2')
+    # Newer, and anybody's: it is not to be executed.
+    (tmp_path / 'plot.py').write_text(
+        f"open({str(tmp_path / 'executed')!r}, 'w').close()")
+    run = read_run(tmp_path, 'run')
+
+    assert run.cfg.number == 2 and run.config_name == 'own.py'
+    assert not (tmp_path / 'executed').exists()
 
 
 def test_a_resumed_run_replaces_what_it_repeats(tmp_path):
@@ -150,7 +171,38 @@ def test_a_resumed_run_replaces_what_it_repeats(tmp_path):
         [1, 2], [10, 30])
     assert curves.family(run.records.streams, 'gsnr')['task'] == (
         [5, 18, 21], [1, 2, 3])
-    assert cells(run)['total time'] == '0:03:15'
+    # Not of the one that trained nothing.
+    assert cells(run)['total time'] == '0:02:10'
+
+
+def test_a_training_begun_anew_takes_no_time_from_the_old_one(tmp_path):
+    for day in (1, 2, 3):
+        # The third only validates.
+        write_session(tmp_path, f'2026010{day}_000000', [
+            train_line(10) if day < 3 else val_line(0)])
+
+    assert cells(read_run(tmp_path, 'run'))['total time'] == '0:01:05'
+
+
+@pytest.mark.parametrize('epoch, step, wanted', [
+    (3, 3, [20, 40]), (None, 30, [20, 30]), (None, 0, [20, 40])],
+    ids=['epochs', 'iterations', 'no number'])
+def test_a_validation_before_the_first_line_of_a_session(tmp_path, epoch,
+                                                         step, wanted):
+    write_session(tmp_path, '20260101_000000', [
+        train_line(20, epoch and 1), val_line(epoch and 1 or step and 20,
+                                              metric=1.),
+        *([] if step == 30 else [train_line(40, epoch and 2)])])
+    write_session(tmp_path, '20260102_000000', [
+        val_line(step, metric=2.), train_line(60, epoch and 3)])
+    run = read_run(tmp_path, 'run')
+
+    assert curves.metric_curve(run, 'metric', False) == (wanted, [1, 2])
+
+
+def test_curves_are_sorted():
+    assert curves.curve([dict(iter=2, a=5.), dict(iter=1, a=6.)], 'a') == (
+        [1, 2], [6, 5])
 
 
 def test_broken_lines_are_skipped_and_counted(tmp_path):
@@ -214,6 +266,66 @@ def test_iterations_unless_all_runs_count_epochs(distilled, tmp_path, drawn):
     compared.metrics(runs, choose_colors(runs))
     assert drawn['metric'] == {'deepkd': ([20, 40], [62, 64]),
                                'iters': ([10, 20], [5, 6])}
+
+
+def test_validations_may_be_numbered_by_iterations(tmp_path):
+    write_session(tmp_path, scalars=[
+        train_line(10, 1), val_line(10, **{'accuracy/top1': 5.}),
+        train_line(20, 2), val_line(20, **{'accuracy/top1': 6.})])
+    run = read_run(tmp_path, 'run')
+
+    assert not curves.counts_epochs(run)
+
+
+def test_a_metric_that_is_never_finite_is_left_out(tmp_path):
+    write_session(tmp_path, scalars=[
+        train_line(10, 1), val_line(1, **{'coco/bbox_mAP': math.nan})])
+    run = read_run(tmp_path, 'run')
+    assert curves.metric_name(run) is None
+    assert not sections_of([run])['metrics'].figures
+
+    write_session(tmp_path, scalars=[
+        train_line(10, 1), val_line(1, **{'coco/bbox_mAP': math.nan,
+                                          'other': 1.})])
+    assert curves.metric_name(read_run(tmp_path, 'run')) == 'other'
+
+
+@pytest.mark.parametrize('make, logged, reported, wanted', [
+    (compared.learning_rates, dict(lr=0.1, base_lr=0.2), {}, 0.1),
+    (compared.learning_rates, dict(base_lr=0.2), {}, 0.2),
+    (compared.topk, dict(topk=3), dict(topk=5), 3),
+    (compared.topk, {}, dict(topk=5), 5)],
+    ids=['lr', 'base_lr', 'topk', 'topk of the reports'])
+def test_what_stands_in_where_the_log_lacks_it(tmp_path, drawn, make, logged,
+                                               reported, wanted):
+    write_session(tmp_path, scalars=[dict(iter=10, **logged)],
+                  streams=[dict(iter=10, **reported)])
+    run = read_run(tmp_path, 'run')
+    make([run], choose_colors([run]))
+
+    assert list(drawn.values()) == [{'run': ([10], [wanted])}]
+
+
+@pytest.mark.parametrize('name, wanted', [
+    ('train/loss', 'loss'), ('val/coco/bbox_mAP', 'coco/bbox_mAP'),
+    ('coco/bbox_mAP', 'coco/bbox_mAP'), ('train', 'train')])
+def test_names_of_a_hierarchical_log_are_plain(tmp_path, name, wanted):
+    write_session(tmp_path, scalars=[{'iter': 10, name: 0.5}])
+
+    assert read_run(tmp_path, 'run').records.train == [
+        {'iter': 10, wanted: 0.5}]
+
+
+def test_the_advice_is_a_config_that_mmengine_reads(plain):
+    text, = sections_of([plain])['gsnr'].text
+
+    hook = dict(type='mmdeepkd.GSNRHook')
+    assert "default_hooks=dict(gsnr=dict(type='mmdeepkd.GSNRHook'))" in text
+    option = re.search(r'--cfg-options ([\w.]+)=([\w.]+) ', text)
+    cfg = Config(dict(default_hooks=dict(timer=dict(type='IterTimerHook'))))
+    cfg.merge_from_dict(dict([option.groups()]))
+    assert cfg.default_hooks == dict(
+        timer=dict(type='IterTimerHook'), gsnr=hook)
 
 
 def test_what_the_stream_charts_show(distilled, drawn):
@@ -287,7 +399,84 @@ def test_a_dashed_line_is_named_by_its_solid_one(monkeypatch):
         Line('b, smoothed', [1], [2], 'blue', True)], 'x', 'y')
 
     assert [text.get_text() for text in
-            kept[0].axes[0].get_legend().get_texts()] == ['a', 'b, smoothed']
+            kept[0].legends[0].get_texts()] == ['a', 'b, smoothed']
+
+
+@pytest.mark.parametrize('names', [
+    ['task', 'target'], ['a_long_name_of_a_run_that_says_all_' * 3, 'b'],
+    ['M' * 60, 'W'], [f'RUN_NUMBER_{i}' for i in range(14)]],
+    ids=['short', 'long', 'wide', 'many'])
+@pytest.mark.parametrize('kind', ['chart', 'multiples', 'bars'])
+def test_a_legend_covers_nothing_and_is_whole(kind, names, monkeypatch):
+    kept = []
+    monkeypatch.setattr(charts, 'png', lambda figure: kept.append(figure))
+    lines = [Line(name, [1, 2], [0, i], 'red')
+             for i, name in enumerate(names)]
+    if kind == 'chart':
+        charts.chart('name', 'caption', lines, 'x', 'y')
+    elif kind == 'multiples':
+        charts.multiples('name', 'caption', dict.fromkeys('abc', lines), 'x',
+                         'y')
+    else:
+        charts.bars('name', 'caption', dict.fromkeys('ab', [1.] * len(names)),
+                    dict.fromkeys(names, 'red'), 'x')
+    figure = kept[0]
+    figure.draw_without_rendering()
+    legend, = figure.legends
+    box = legend.get_window_extent()
+
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= (
+        figure.bbox.y1)
+    for axis in figure.axes:
+        assert axis.get_tightbbox().y1 <= box.y0
+        # Room is left for the data.
+        assert axis.get_window_extent().height > 0.45 * figure.dpi
+    assert [text.get_text().replace('\n', '')
+            for text in legend.get_texts()] == names
+
+
+@pytest.mark.parametrize('name, lines', [
+    ('deepkd', 1), ('ground truth', 1), ('a_name_without_a_break' * 3, 3),
+    ('words that ' * 6, 3)], ids=['one', 'two words', 'long', 'words'])
+def test_only_what_is_too_long_is_broken(name, lines):
+    found = wrapped(name, 2.0, 10)
+
+    assert found.count('\n') + 1 >= lines
+    assert ('\n' in found) == (lines > 1)
+    assert found.replace('\n', '').replace(' ', '') == name.replace(' ', '')
+
+
+def test_ticks_are_whole_numbers(monkeypatch):
+    kept = []
+    monkeypatch.setattr(charts, 'png', lambda figure: kept.append(figure))
+    charts.chart('name', 'caption', [Line('a', [2], [1], 'red')], 'epoch', 'y')
+
+    assert all(place == int(place) for place in kept[0].axes[0].get_xticks())
+
+
+@pytest.mark.parametrize('low, high', [
+    (-1e-4, 1.), (-1., 1.), (-3e-3, 0.02), (0., 500.), (-80., 90.),
+    (-0.02, 1e-6), (-1e-9, 1e-7)])
+@pytest.mark.parametrize('panels', [1, 4], ids=['one', 'small'])
+def test_labels_of_the_ticks_do_not_overlap(low, high, panels, monkeypatch):
+    kept = []
+    monkeypatch.setattr(charts, 'png', lambda figure: kept.append(figure))
+    lines = [Line('a', [1, 2, 3, 4], [low, high, high / 900, 0.], 'red')]
+    if panels == 1:
+        charts.chart('name', 'caption', lines, 'x', 'y')
+    else:
+        charts.multiples('name', 'caption', dict.fromkeys('abcd', lines), 'x',
+                         'y')
+    kept[0].draw_without_rendering()
+    axis = kept[0].axes[0]
+    shown = sorted((label.get_window_extent() for label in
+                    axis.get_yticklabels() if label.get_text()
+                    and axis.bbox.contains(*axis.transData.transform(
+                        (2, label.get_position()[1])))),
+                   key=lambda box: box.y0)
+
+    assert axis.get_yscale() == 'symlog' and len(shown) >= 2
+    assert all(a.y1 <= b.y0 for a, b in zip(shown, shown[1:]))
 
 
 def test_alternative_texts_tell_the_values():
@@ -305,6 +494,23 @@ def test_a_stream_and_a_run_have_one_colour_each():
     assert first['task'] == second['task']
     assert len(set(second.values())) == len(second)
     assert len(set(colors.run_colors('abcdefghij').values())) == 10
+    names = [f'run {i}' for i in range(24)]
+    runs = colors.run_colors(names)
+    assert len({(runs[name], colors.style_of(name, runs))
+                for name in names}) == 24
+
+
+def test_lines_of_one_colour_differ(monkeypatch):
+    kept = []
+    monkeypatch.setattr(charts, 'png', lambda figure: kept.append(figure))
+    names = [f'run {i}' for i in range(11)]
+    charts.chart('name', 'caption', lines_of(
+        dict.fromkeys(names, curves.Curve([1], [2])),
+        colors.run_colors(names)), 'x', 'y')
+    drawn = kept[0].axes[0].get_lines()
+
+    assert drawn[0].get_color() == drawn[10].get_color()
+    assert drawn[0].get_linestyle() != drawn[10].get_linestyle()
 
 
 @pytest.mark.parametrize('make,arguments,said', [
@@ -343,14 +549,38 @@ def test_folders_of_one_name_are_told_apart(tmp_path):
     assert [run.name for run in read_runs(folders)] == ['a/run', 'b/run']
 
 
-def test_a_config_that_cannot_be_read_costs_the_detections_only(tmp_path):
-    write_plain_run(tmp_path / 'run')
-    (tmp_path / 'run' / 'own.py').write_text(
-        "custom_imports = dict(imports=['no_such_package'])")
-    run = read_run(tmp_path / 'run', 'run')
+@pytest.mark.parametrize('text, error', [
+    ("custom_imports = dict(imports=['no_such_package'])", 'ImportError'),
+    ('a = b', 'NameError'), ("a = dict()['b']", 'KeyError'),
+    ("raise RuntimeError('no')", 'RuntimeError'), ('a = (', 'SyntaxError')],
+    ids=['import', 'name', 'key', 'runtime', 'syntax'])
+def test_a_config_that_cannot_be_read_costs_the_detections_only(
+        tmp_path, text, error, capsys):
+    write_session(tmp_path, scalars=[
+        train_line(10), val_line(10, **{'accuracy/top1': 5.})], config=text)
+    run = read_run(tmp_path, 'run')
+    args = SimpleNamespace(logs_only=False, images=4)
+    found = {each.name: each for each in report.make_sections([run], args)}
 
-    assert run.cfg is None and run.config_name == 'own.py'
-    assert sections_of([run])['metrics'].figures
+    assert run.cfg is None
+    assert found['metrics'].figures
+    said = f'run is left out: its config cannot be read ({error}: '
+    assert found['detections'].text[0].startswith(said)
+    assert said in capsys.readouterr().out
+
+
+def test_figures_of_an_earlier_report_do_not_stay(tmp_path, monkeypatch):
+    out = tmp_path / 'out'
+    picture = charts.chart('mine', '', [Line('a', [1], [1], 'red')], 'x', 'y')
+    run_report(monkeypatch, write_plain_run(tmp_path / 'a'),
+               write_plain_run(tmp_path / 'b'), '--out', out)
+    assert (out / 'losses_2.png').exists()
+    (out / 'mine.png').write_bytes(
+        picture.png.replace(charts.MAKER.encode(), b'somebody'))
+    run_report(monkeypatch, tmp_path / 'a', '--out', out)
+
+    assert not (out / 'losses_2.png').exists()
+    assert (out / 'losses_1.png').exists() and (out / 'mine.png').exists()
 
 
 def test_a_real_run_with_its_hook(tmp_path):

@@ -9,12 +9,14 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 from tests.helpers.work_dirs import write_plain_run
-from tools.analysis.report_steps import detecting
 from tools.analysis.report_steps import detections as section_of
 from tools.analysis.report_steps.detecting import (
     Found,
     Scene,
+    contents,
     detect,
+    load,
+    load_data,
     load_scenes,
 )
 from tools.analysis.report_steps.detections import detections
@@ -43,7 +45,7 @@ def make_run(tmp_path, write_config):
         torch.save(dict(state_dict=model.state_dict()), folder / 'last.pth')
         if plain:
             cfg.model = plain_config(cfg).model
-        cfg.dump(folder / 'own.py')
+        cfg.dump(next(folder.glob('*/vis_data')) / 'config.py')
         # As of a folder that was moved since.
         (folder / 'last_checkpoint').write_text('/elsewhere/last.pth')
         return read_run(folder, name)
@@ -75,9 +77,9 @@ class Oracle(torch.nn.Module):
         return result
 
 
-def dataset_of(cfg):
-    with detecting._scope(cfg):
-        return detecting._loader(cfg).dataset
+def run_detector(name, cfg, model, wanted, say):
+    return detect(load(Detector(name, 'plain', cfg, '', lambda: model)),
+                  wanted, say)
 
 
 def found(name, kind, **by_class):
@@ -86,14 +88,13 @@ def found(name, kind, **by_class):
 
 def test_one_pass_gives_ap_and_boxes(make_run):
     cfg = make_run('deepkd').cfg
-    dataset = dataset_of(cfg)
+    dataset = load_data(cfg)
     labels = [each['bbox_label'] for i in range(len(dataset))
               for each in dataset.get_data_info(i)['instances']]
     missed, said = labels[0], []
 
-    model = Detector('oracle', 'plain', cfg, '',
-                     lambda: Oracle(dataset, missed))
-    result = detect(model, [1], said.append)
+    result = run_detector('oracle', cfg, Oracle(dataset, missed), [1],
+                          said.append)
 
     for label, name in enumerate('0123456789'):
         wanted = 0.0 if label == missed else 100.0
@@ -108,21 +109,24 @@ def test_one_pass_gives_ap_and_boxes(make_run):
     assert said[-1] == f'  oracle: {len(dataset)}/{len(dataset)} images'
 
 
-def test_a_detector_that_finds_nothing_has_ap_0(make_run):
-    cfg = make_run('deepkd').cfg
-    dataset = dataset_of(cfg)
-    oracle = Oracle(dataset)
+def test_a_detector_that_finds_nothing_has_ap_0(make_run, capfd):
+    run = make_run('blind')
+    oracle = Oracle(load_data(run.cfg))
     oracle.infos = {key: [] for key in oracle.infos}
 
-    result = detect(Detector('blind', 'plain', cfg, '', lambda: oracle), [],
-                    print)
+    result = run_detector('blind', run.cfg, oracle, [], print)
     assert result.box_map == 0 and set(result.by_class.values()) == {0}
+    # mmdet calls it an error.
+    told = capfd.readouterr()
+    assert 'empty' not in told.out + told.err
+    assert section_of._shown([result], [], choose_colors([run]), []).text[
+        0] == 'blind finds nothing.'
 
 
 def test_scenes_are_images_with_boxes_in_rgb(make_run):
     cfg = make_run('deepkd').cfg
-    dataset = dataset_of(cfg)
-    scenes = load_scenes(cfg, 99)
+    dataset = load_data(cfg)
+    scenes = load_scenes(dataset, 99)
 
     assert [scene.number for scene in scenes] == [
         i for i in range(len(dataset))
@@ -132,7 +136,7 @@ def test_scenes_are_images_with_boxes_in_rgb(make_run):
     assert first.truth[0].box == tuple(info['instances'][0]['bbox'])
     assert first.truth[0].text == str(first.truth[0].label)
     assert first.pixels.shape == (128, 128, 3)
-    assert len(load_scenes(cfg, 1)) == 1
+    assert len(load_scenes(dataset, 1)) == 1
 
 
 def test_teacher_plain_and_distilled_are_run(make_run, teacher_checkpoint):
@@ -177,17 +181,65 @@ def test_what_is_missing_is_said_and_the_rest_shown(make_run, tmp_path):
     state = torch.load(wrong.checkpoint)
     del state['state_dict']['backbone.conv1.weight']
     torch.save(state, wrong.checkpoint)
-    other.cfg.val_dataloader.dataset.data_prefix = dict(img='train/')
+    other.cfg.val_dataloader.dataset.indices = 1
     wrong.cfg.model.teacher_checkpoint = str(tmp_path / 'gone.pth')
     runs = [wrong, other, good, none._replace(checkpoint=None)]
 
-    section = detections(runs, choose_colors(runs), 0, print)
+    told = []
+    section = detections(runs, choose_colors(runs), 0, told.append)
     said = '\n'.join(section.text)
     assert 'none is left out: it has no checkpoint yet.' in said
     assert 'teacher is left out: the teacher checkpoint' in said
     assert 'wrong is left out: ' in said and "config's student" in said
     assert 'other is left out: its validation set is another' in said
     assert section.tables[0].head == ['class', 'good (plain)']
+    # Not only on the page.
+    assert [line for line in told if 'left out' in line] == [
+        f'  {line}' for line in section.text if 'left out' in line]
+
+
+@pytest.mark.parametrize('change, same', [
+    (dict(type='mmdet.CocoDataset', data_root='{root}'), True),
+    (dict(filter_cfg=dict(filter_empty_gt=False)), True),
+    (dict(indices=1), False),
+    (dict(ann_file='annotations/train.json', data_prefix=dict(img='train/')),
+     False),
+    (dict(metainfo=dict(classes=tuple('1032456789'))), False)],
+    ids=['spelt', 'unused', 'indices', 'train', 'classes'])
+def test_data_are_compared_not_their_configs(make_run, digits, change, same):
+    cfg = make_run('plain').cfg
+    data = contents(load_data(cfg))
+    cfg.val_dataloader.dataset.update({
+        key: str(digits) if value == '{root}' else value
+        for key, value in change.items()})
+
+    assert (contents(load_data(cfg)) == data) == same
+
+
+def test_an_image_of_which_nothing_is_kept_has_no_boxes():
+    scene = Scene(9, np.zeros((60, 80, 3), np.uint8), [])
+    picture = section_of._boxes(1, scene, [found('D', 'distilled')])
+
+    assert 'ground truth: none; D: none' in picture.alt
+
+
+def test_errors_of_our_own_are_not_hidden(make_run, monkeypatch):
+    run = make_run('plain', plain=True)
+    monkeypatch.setattr(section_of, 'detect', lambda *args: {}['ours'])
+
+    with pytest.raises(KeyError, match='ours'):
+        detections([run], choose_colors([run]), 1, print)
+
+
+def test_a_device_without_memory_costs_its_detector(make_run, monkeypatch):
+    run = make_run('plain', plain=True)
+
+    def fail(*args):
+        raise RuntimeError('out of memory')
+
+    monkeypatch.setattr(section_of, 'detect', fail)
+    assert detections([run], choose_colors([run]), 1, print).text == [
+        'plain is left out: out of memory']
 
 
 def test_a_validation_set_that_is_gone_is_said(make_run):
@@ -205,9 +257,22 @@ def test_a_validation_set_that_is_gone_is_said(make_run):
 def test_only_cocos_metric_makes_a_detector(make_run, tmp_path):
     run = make_run('plain', plain=True)
     assert is_detector(run)
-    run.cfg.val_evaluator = [dict(type='Accuracy')]
+    run.cfg.val_evaluator = [
+        dict(type='CocoMetric', metric='proposal'), dict(type='Accuracy')]
     assert not is_detector(run)
     assert not is_detector(run._replace(cfg=None))
+
+
+def test_of_two_metrics_that_of_boxes_is_used(make_run):
+    cfg = make_run('plain', plain=True).cfg
+    own = cfg.val_evaluator
+    cfg.val_evaluator = [
+        dict(own, metric='proposal'), dict(own, metric_items=['mAP_50']),
+        dict(own, metric=['proposal', 'bbox'], prefix='other')]
+    oracle = Oracle(load_data(cfg))
+
+    assert run_detector('oracle', cfg, oracle, [], print).box_map == (
+        pytest.approx(100, abs=0.1))
 
 
 def test_the_table_has_the_change_against_the_plain_student():

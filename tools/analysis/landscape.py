@@ -14,6 +14,8 @@ is kept: the same command goes on after an interruption.
 """
 import argparse
 import sys
+import warnings
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Dict, List
@@ -21,7 +23,9 @@ from typing import Any, Dict, List
 ROOT = Path(__file__).resolve().parents[2]
 # Also where the package is not installed.
 sys.path.insert(0, str(ROOT))
+warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
 
+import torch  # noqa: E402
 from mmengine.device import get_device  # noqa: E402
 
 from mmdeepkd.checkpoints import UnsafeCheckpointError  # noqa: E402
@@ -64,6 +68,11 @@ def names_of(args: argparse.Namespace) -> List[str]:
     """Return a name for every checkpoint."""
     files = [Path(file) for file in args.checkpoints]
     if args.names is None:
+        twice = [file for file, count in Counter(
+            file.resolve() for file in files).items() if count > 1]
+        if twice:
+            raise ValueError(f'{twice[0]} is given twice: give each '
+                             'checkpoint once, or names with --names.')
         names = [file.resolve().parent.name for file in files]
         return names if len(set(names)) == len(names) else args.checkpoints
     if len(args.names) != len(files) or len(set(args.names)) != len(files):
@@ -81,6 +90,19 @@ def draw(data: Dict[str, Any], out: Path) -> None:
         plot.draw_lines(data, out / 'landscape_1d.png')
     if 2 in dims:
         plot.draw_contours(data, out / 'landscape_2d.png')
+
+
+def check_device(name: str) -> None:
+    """Raise unless torch has a device."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f'--device {name} is no device that torch knows: '
+                         'give cpu or cuda.') from error
+    if device.type == 'cuda' and (
+            (device.index or 0) >= torch.cuda.device_count()):
+        raise ValueError(f'--device {name} needs a GPU that torch sees; '
+                         f'leave it out to measure on {get_device()}.')
 
 
 def check_drawing() -> None:
@@ -111,6 +133,7 @@ def main() -> None:
     args = parse_args()
     try:
         names = names_of(args)
+        check_device(args.device)
         check_drawing()
         data = measure(load_config(args), args, names, say)
         draw(data, args.out)

@@ -36,6 +36,7 @@ from tools.analysis.probe_steps.measuring import StreamMeter  # noqa: E402
 from tools.analysis.probe_steps.suggesting import (  # noqa: E402
     base_momentum,
     check_delta,
+    config_delta,
 )
 from tools.analysis.probe_steps.telling import report, shown  # noqa: E402
 from tools.common import (  # noqa: E402
@@ -64,8 +65,8 @@ def parse_args() -> argparse.Namespace:
                         help='batches to measure (300)')
     parser.add_argument(
         '--delta', type=float,
-        help="largest distance from the config's momentum (its own delta, or "
-        '0.05)')
+        help="largest distance from the config's momentum (that of its own "
+        'delta or offsets, or 0.05)')
     parser.add_argument(
         '--work-dir', help="folder for the log, instead of probe in the run's")
     add_config_arguments(parser)
@@ -139,7 +140,7 @@ def main() -> None:
         check(cfg, args)
         delta = args.delta
         if delta is None:
-            delta = (cfg.get('optim_wrapper') or {}).get('delta') or 0.05
+            delta = config_delta(cfg)
         base = base_momentum(cfg)
         check_delta(delta, base)
         check_datasets(cfg, ['train_dataloader'])

@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
 
 from tools.analysis.report_steps import compared, streams  # noqa: E402
+from tools.analysis.report_steps.charts import MAKER  # noqa: E402
 from tools.analysis.report_steps.layout import (  # noqa: E402
     Colors,
     Section,
@@ -46,7 +47,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('work_dirs', nargs='+', type=Path, metavar='WORK_DIR',
                         help='work directory of a training')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/report'),
-                        help='folder of the page and its figures '
+                        help='folder of the page and its figures, which '
+                        'replace those of an earlier report '
                         '(work_dirs/report)')
     parser.add_argument('--names', nargs='+',
                         help='what to call the runs, instead of by their '
@@ -75,6 +77,10 @@ def write(runs: Sequence[Run], args: argparse.Namespace) -> None:
     """Write the page and its figures."""
     sections = make_sections(runs, args)
     args.out.mkdir(parents=True, exist_ok=True)
+    for file in args.out.glob('*.png'):
+        # Of an earlier report, perhaps of more runs.
+        if MAKER.encode() in file.read_bytes()[:200]:
+            file.unlink()
     figures = [figure for each in sections for figure in each.figures]
     for figure in figures:
         (args.out / f'{figure.name}.png').write_bytes(figure.png)
@@ -100,6 +106,16 @@ def _detections(runs: Sequence[Run], colors: Colors,
     if args.logs_only:
         return section('detections', 'Detections', [],
                        'Left out, by --logs-only.')
+    unread = [f'{run.name} is left out: its config cannot be read '
+              f'({run.config_error}).' for run in runs if run.config_error]
+    for line in unread:
+        say(f'  {line}')
+    made = _run_detectors(runs, colors, args)
+    return made._replace(text=[*unread, *made.text])
+
+
+def _run_detectors(runs: Sequence[Run], colors: Colors,
+                   args: argparse.Namespace) -> Section:
     if not any(is_detector(run) for run in runs):
         return section('detections', 'Detections', [],
                        'No run has a detector that CocoMetric evaluates.')

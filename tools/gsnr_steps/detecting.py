@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Dict, NamedTuple
@@ -35,11 +36,16 @@ class Detection:
 
     Kept in a folder named by a hash of configs, code and versions.
 
+    Attributes:
+        trainings: How many there are.
+
     Args:
         root: The folder of all runs.
         options: Overrides of the student's config.
         short: Overrides of both configs.
     """
+
+    trainings = 2
 
     def __init__(self, root: Path, options: Options,
                  short: Options = ()) -> None:
@@ -65,10 +71,16 @@ class Detection:
             read_reports(self.folder / 'student'))
 
     @property
+    def seconds(self) -> float:
+        """Wall time of both."""
+        return float(json.loads(self._finished.read_text())['seconds'])
+
+    @property
     def _finished(self) -> Path:
-        return self.folder / 'finished'
+        return self.folder / 'finished.json'
 
     def _train(self) -> None:
+        start = time.time()
         for name in ('teacher', 'student'):
             # What an interrupted training has left.
             shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -81,7 +93,7 @@ class Detection:
                   f'model.teacher_checkpoint={checkpoint}',
                   *_arguments((*self.options, *self.short))])
         draft = self.folder / 'finished.draft'
-        draft.touch()
+        draft.write_text(json.dumps(dict(seconds=time.time() - start)))
         os.replace(draft, self._finished)
 
     def _identify(self) -> str:

@@ -2,7 +2,6 @@
 from textwrap import fill
 from typing import Dict, List, NamedTuple, Sequence
 
-from ..bench_steps.arms import Arm
 from ..bench_steps.benchmark import Outcome
 from ..bench_steps.report import (
     Facts,
@@ -10,12 +9,17 @@ from ..bench_steps.report import (
     bullets,
     fact_lines,
     rate_table,
-    test_by_seed,
 )
-from ..bench_steps.statistic import paired
+from .caveats import caveats
 from .detecting import STUDENT, TEACHER, Detected
-from .plan import SHIPPED_K, GSNRPlan
-from .results import accuracy_table, best, choice_lines
+from .plan import OTHERS, SHIPPED_K, GSNRPlan
+from .results import (
+    accuracy_table,
+    best,
+    choice_lines,
+    comparison,
+    flat_choice,
+)
 from .streams import Choice, Runs, Watched
 from .tables import (
     momentum_table,
@@ -72,7 +76,7 @@ def page(plan: GSNRPlan, measured: Measured, facts: Facts) -> str:
         *_momenta(plan, measured), *_topk(plan, measured),
         '## Learning rates', rate_table(plan.classification, outcome),
         '## The arms', arm_table(plan.classification.arms, facts),
-        '## Read with care', _caveats(plan),
+        '## Read with care', caveats(plan),
     ]
     return '\n\n'.join(parts) + '\n'
 
@@ -91,7 +95,9 @@ def _watch_lines(plan: GSNRPlan) -> List[str]:
         'docstring defines the estimator. Where it only watches it changes '
         'no training, and so it is in the final runs whose accuracies are '
         'below.',
-        'No top-K: K keeps all 99 non-target classes.']
+        f'No top-K: K keeps all {OTHERS} non-target classes.',
+        "Two of the runs are the detectors': the teacher's and the "
+        "student's."]
 
 
 def _digits100(measured: Measured) -> List[str]:
@@ -139,7 +145,7 @@ def _momenta(plan: GSNRPlan, measured: Measured) -> List[str]:
         '## Momenta: fixed, equal, driven by the GSNR',
         accuracy_table(plan.momenta, outcome, [
             arms[name] for name in ('alone', 'fixed', 'equal')]),
-        bullets([_comparison(outcome, arms[a], arms[b]) for a, b in names]),
+        bullets([comparison(outcome, arms[a], arms[b]) for a, b in names]),
         _picture('Smoothed GSNR, and momenta', 2),
         _words('The momenta that the GSNR chose, mean ± sd of the runs:'),
         momentum_table(measured.driven)]
@@ -154,6 +160,8 @@ def _topk(plan: GSNRPlan, measured: Measured) -> List[str]:
         title=f'{winner.title} (of the grid the best by the test)')
     return [
         "## K: 'auto' against a grid",
+        _words('What auto chose:'), bullets(choice_lines(measured.choices)),
+        _words(flat_choice(auto)),
         _words('DeepKD over KD with the dynamic schedule of K (by the '
                'config, the middle phase from 30 to 70 % of the epochs), '
                'by its static K, each at its own learning rate. The config '
@@ -161,18 +169,7 @@ def _topk(plan: GSNRPlan, measured: Measured) -> List[str]:
         accuracy_table([*plan.topk, plan.momenta[1]], outcome,
                        [winner, auto[0]]),
         _picture('Test accuracy by static K', 3),
-        _words('What was chosen, and why, as the log says it:'),
-        bullets([*choice_lines(measured.choices),
-                 *(_comparison(outcome, arm, lead) for arm in auto)])]
-
-
-def _comparison(outcome: Outcome, one: Arm, other: Arm) -> str:
-    found = paired(test_by_seed(outcome, one.name),
-                   test_by_seed(outcome, other.name))
-    apart = abs(found.mean) > 2 * found.error
-    return (f'{one.title} minus {other.title}: {found.mean:+.2f} ± '
-            f'{found.error:.2f}, {"more" if apart else "not more"} than twice '
-            'its standard error.')
+        bullets([comparison(outcome, arm, lead) for arm in auto])]
 
 
 def _words(text: str) -> str:
@@ -181,24 +178,3 @@ def _words(text: str) -> str:
 
 def _picture(title: str, number: int) -> str:
     return f'![{title}](../images/{PICTURES[number]})'
-
-
-def _caveats(plan: GSNRPlan) -> str:
-    return bullets([
-        f'{len(plan.classification.seeds)} seeds are few, the detector has '
-        'one: a difference below twice its standard error is no difference, '
-        'and among this many comparisons one or two pass that bar by chance.',
-        'The best K of the grid is chosen by the test accuracies that it is '
-        'then shown with: its lead over the others is too large by that.',
-        'The seeds vary initialisation and order. The data, the noise and '
-        'the teacher are one draw, shared by all.',
-        'A GSNR is that of a batch of the given size: it grows with it. The '
-        'windows cover many iterations of a short training, in which the '
-        'parameters move; what the mean moves by counts as noise.',
-        'Settings have learning rates of their own, and the GSNR depends on '
-        'where a training is: curves of two settings differ by both.',
-        'The grid of learning rates begins where methods did best in '
-        'docs/results/digits100.md, and grows where the best is on its edge.',
-        'Nets of a few thousand parameters and a training of seconds: what '
-        'is found here need not be found elsewhere.',
-    ])

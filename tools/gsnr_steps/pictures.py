@@ -1,5 +1,6 @@
 """The pictures of the page: curves by stream, and accuracy by K."""
 from pathlib import Path
+from statistics import mean
 from typing import Dict, Sequence
 
 import matplotlib
@@ -15,7 +16,8 @@ from .streams import STREAMS, Runs, Watched, curve  # noqa: E402
 # Okabe and Ito's colours; the strokes differ too.
 COLORS = {'task': '#0072B2', 'target': '#D55E00', 'non_target': '#009E73'}
 _STROKES = {'task': '-', 'target': '--', 'non_target': '-.'}
-_BLACK, _GREY = '#000000', '#999999'
+_GREY = '#999999'
+_AUTO = ('#D55E00', '#E69F00', '#000000', '#CC79A7')
 
 
 def draw_streams(watched: Sequence[Watched], path: Path) -> None:
@@ -63,27 +65,28 @@ def draw_topk(grid: Dict[int, Sequence[float]], auto: Dict[str, tuple],
 
     Args:
         grid: Accuracies by K.
-        auto: ``{title: (K, accuracies)}`` where K was chosen.
+        auto: ``{title: (Ks, accuracies)}``, one each by seed, where K was
+            chosen.
         path: The file.
     """
-    figure, axis = plt.subplots(figsize=(6, 3.4))
+    figure, axis = plt.subplots(figsize=(9, 3.4))
     for k, values in grid.items():
         axis.plot([k] * len(values), values, 'o', color=_GREY, ms=3)
     found = {k: estimate(values) for k, values in grid.items()}
     axis.errorbar(list(found), [point.mean for point in found.values()],
                   yerr=[point.error for point in found.values()], fmt='-o',
                   color=COLORS['task'], ms=5, capsize=3, label='grid')
-    colors = (COLORS['target'], _BLACK)
-    for (title, (k, values)), color, marker, aside in zip(
-            auto.items(), colors, 'Ds', (0, 1)):
+    for (title, (ks, values)), color, marker, aside in zip(
+            auto.items(), _AUTO, 'D^sv', (0, 0, 1, 1)):
+        # Aside, as those of the same share choose the same K.
+        axis.plot([k + aside for k in ks], values, marker, color=color, ms=3)
         point = estimate(values)
-        # Aside, as both mostly choose the same K.
-        axis.errorbar(k + aside, point.mean, yerr=point.error, fmt=marker,
-                      ms=7, color=color, capsize=3, label=title)
+        axis.errorbar(mean(ks) + aside, point.mean, yerr=point.error,
+                      fmt=marker, ms=7, color=color, capsize=3, label=title)
     axis.set_xlabel('static K')
     axis.set_ylabel('test accuracy in per cent: mean and s.e.')
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=9)
+    axis.legend(fontsize=9, bbox_to_anchor=(1.01, 1), loc='upper left')
     save(figure, path)
 
 

@@ -1,16 +1,22 @@
 """What is watched and compared, and the plan by which it is."""
 from typing import NamedTuple
 
+from mmdeepkd.engine.topk_settings import SHARE
+
 from ..bench_steps.arms import ALWAYS, SMOKE, STUDENT, Arm, Options, Plan, topk
 
 _DEEPKD = 'configs/digits100/deepkd_resnet8w32_resnet8w4.py'
-# 99 keeps every non-target class: no mask.
-_NO_TOPK = topk(99, ALWAYS)
+#: Non-target classes of Digits-100. K of all of them is no mask.
+OTHERS = 99
+_NO_TOPK = topk(OTHERS, ALWAYS)
 # As the config has it.
 DELTA = 0.075
-GRID = (5, 10, 20, 40, 60, 80, 99)
+GRID = (5, 10, 20, 40, 60, 80, OTHERS)
 # The one that the config is shipped with.
 SHIPPED_K = 40
+# Of the mass, beside the hook's default.
+LOW_SHARE = 0.8
+_SHARE_KEY = 'default_hooks.topk.share'
 
 
 class Watch(NamedTuple):
@@ -71,10 +77,24 @@ def _topk(watch: Watch) -> tuple:
     ]
     return (
         *fixed,
-        Arm('auto', "static_k='auto'", _DEEPKD, topk('auto')),
-        Arm('auto_phases', "static_k='auto', phases='auto'", _DEEPKD,
-            topk('auto', 'auto')),
+        *_auto('auto', "static_k='auto'", topk('auto')),
+        *_auto('auto_phases', "static_k='auto', phases='auto'",
+               topk('auto', 'auto')),
     )
+
+
+def _auto(name: str, title: str, options: Options) -> tuple:
+    """Return an arm at the default share, and one at the low share."""
+    return (
+        Arm(name, title, _DEEPKD, options),
+        Arm(f'{name}_low', f'{title}, share={LOW_SHARE}', _DEEPKD,
+            (*options, (_SHARE_KEY, LOW_SHARE))),
+    )
+
+
+def share_of(arm: Arm) -> float:
+    """Return the share of the mass that an automated K is to cover."""
+    return dict(arm.options).get(_SHARE_KEY, SHARE)
 
 
 def _plan(watch: Watch, classification: Plan,

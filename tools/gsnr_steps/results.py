@@ -1,10 +1,13 @@
 """Tables of test accuracies, and what chose them."""
+from math import ceil
 from typing import Dict, List, Sequence
 
 from ..bench_steps.arms import Arm
 from ..bench_steps.benchmark import Outcome
 from ..bench_steps.report import difference, markdown, test_by_seed
+from ..bench_steps.runs import Run, resolve
 from ..bench_steps.statistic import estimate, paired
+from .plan import OTHERS, share_of
 from .streams import Choice
 
 
@@ -28,18 +31,20 @@ def accuracy_table(arms: Sequence[Arm], outcome: Outcome,
 
 
 def choice_lines(choices: Dict[str, Sequence[Choice]]) -> List[str]:
-    """Say what was chosen, in the words of the log.
+    """Say what was chosen, and why in the words of the first run's log.
 
     Args:
         choices: By title, one per run.
     """
     lines = []
     for title, made in choices.items():
-        counts: Dict[str, int] = {}
-        for choice in made:
-            counts[choice.reason] = counts.get(choice.reason, 0) + 1
-        lines += [f'`{title}`, {count} of {len(made)} runs: "{reason}"'
-                  for reason, count in counts.items()]
+        counts: Dict[int, int] = {}
+        for choice in sorted(made):
+            counts[choice.k] = counts.get(choice.k, 0) + 1
+        found = ', '.join(f'K = {k} in {count}'
+                          for k, count in counts.items())
+        lines.append(f'`{title}`: {found} of {len(made)} runs. The log of '
+                     f'the first: "{made[0].reason}"')
     return lines
 
 
@@ -47,3 +52,25 @@ def best(arms: Sequence[Arm], outcome: Outcome) -> Arm:
     """Return the arm of the best mean test accuracy."""
     return max(arms, key=lambda arm: estimate(
         list(test_by_seed(outcome, arm.name).values())).mean)
+
+
+def flat_choice(auto: Sequence[Arm]) -> str:
+    """Say how little an automated K says at a high temperature."""
+    temperature = resolve(Run(auto[0].config, 0)).model.losses.temperature
+    shares = sorted({share_of(arm) for arm in auto}, reverse=True)
+    flat = ' and '.join(f'K = {ceil(share * OTHERS)} for share={share:g}'
+                        for share in shares)
+    return (f'At the temperature of the loss, {temperature:g}, this teacher '
+            'is nearly flat over the non-target classes. A teacher that is '
+            f'flat over all {OTHERS} gets {flat}: here an automated K mostly '
+            'restates `share`, and says little about the teacher.')
+
+
+def comparison(outcome: Outcome, one: Arm, other: Arm) -> str:
+    """Say how far apart two arms are, and whether that is much."""
+    found = paired(test_by_seed(outcome, one.name),
+                   test_by_seed(outcome, other.name))
+    apart = abs(found.mean) > 2 * found.error
+    return (f'{one.title} minus {other.title}: {found.mean:+.2f} ± '
+            f'{found.error:.2f}, {"more" if apart else "not more"} than twice '
+            'its standard error.')

@@ -40,32 +40,42 @@ def provide_chromium(python, log, cache):
     if find_browser():
         return
     with locked(cache / 'locks' / 'chromium', 'the installation of Chromium'):
+        # Another process may have installed one while this one waited.
+        if find_browser():
+            return
         for commands in ways(python):
+            for label, command in commands:
+                # A list of packages that cannot be read may be of another
+                # source than Chromium's: the installation is tried anyway.
+                try:
+                    run_logged(label, command, log)
+                except SetupError as error:
+                    print('  ' + str(error), file=sys.stderr)
             if find_browser():
                 return
-            try:
-                for label, command in commands:
-                    run_logged(label, command, log)
-            except SetupError as error:
-                print('  ' + str(error), file=sys.stderr)
         check_chromium(python)
 
 
 def ways(python):
-    """Return how to install one, best first: labelled commands."""
-    found = []
+    """Yield how to install one, best first: labelled commands.
+
+    Root has that of the system; for others the system is changed only where
+    playwright's, in their home, does not run.
+    """
+    playwright = [("installing playwright's Chromium",
+                   [python, '-m', 'playwright', 'install', 'chromium'])]
+    if os.geteuid() != 0:
+        yield playwright
     root = as_root()
     if root is not None and shutil.which('apt-get'):
-        found.append([
+        yield [
             ("reading the system's list of packages",
              root + APT + ['update']),
             ("installing the system's Chromium",
              root + APT + ['install', '-y', '--no-install-recommends',
-                           'chromium'])])
-    found.append([
-        ("installing playwright's Chromium",
-         [python, '-m', 'playwright', 'install', 'chromium'])])
-    return found
+                           'chromium'])]
+    if os.geteuid() == 0:
+        yield playwright
 
 
 def as_root():

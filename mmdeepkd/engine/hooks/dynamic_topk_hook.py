@@ -7,7 +7,8 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmdeepkd.functional import dynamic_topk
 from mmdeepkd.registry import HOOKS
 
-from ..auto_topk import Choice, choose_topk, restored, stored
+from ..auto_topk import choose_topk
+from ..topk_choice import Choice, remarks, restored, stored
 from ..topk_settings import (
     AUTO,
     SAMPLE_SIZE,
@@ -38,12 +39,15 @@ class DynamicTopKHook(Hook):
     What is ``'auto'`` is proposed (beyond the paper) when training starts,
     from the teacher's logits on a sample of the training data: the K that
     holds ``share`` of the teacher's non-target mass, averaged over samples,
-    and phases that each last the share of that mass that is theirs. See
+    and phases that each last the share of that mass that is theirs; with
+    ``static_k='auto'`` the last one so begins at about ``share``. See
     :mod:`mmdeepkd.functional.auto_topk` for both, and
     :func:`mmdeepkd.engine.auto_topk.choose_topk` for the sample. The log
     tells the choice and its reason; the training is, to the bit, that with
-    the same numbers given. Checkpoints keep the choice: a resumed run does
-    not choose again, unless it is asked for something else.
+    the same numbers given. A warning says where K does not grow in the first
+    phase, or the last has fewer than two steps. Checkpoints keep the choice:
+    a resumed run does not choose again, unless it is asked for something
+    else.
 
     Args:
         static_k: K of the middle phase, from 1 to the number of non-target
@@ -173,6 +177,11 @@ class DynamicTopKHook(Hook):
             choice = choose_topk(runner, distiller.losses,
                                  distiller.num_logits, wish)
             runner.message_hub.update_info(_KEY, stored(choice, wish))
+        steps = runner.max_epochs if self.by_epoch else runner.max_iters
+        first = dynamic_topk(0.0, distiller.num_logits, choice.static_k,
+                             self.initial_ratio, choice.phases)
+        for remark in remarks(choice, wish, first, steps):
+            runner.logger.warning(f'Dynamic top-K with auto: {remark}.')
         return choice
 
     def _log(self, runner: Runner, others: int) -> None:

@@ -5,20 +5,16 @@ from mmengine.dist import broadcast_object_list
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmdeepkd.functional.gsnr import FEWEST_SAMPLES
 from mmdeepkd.registry import HOOKS
 
-from ..agreement import Agreement, losses_of
+from ..agreement import Agreement
 from ..gradients import parameters
-from ..model_parts import Parts, split_by_part
+from ..model_parts import Parts, check_parts, split_by_part
 from ..optim_wrapper import DeepKDOptimWrapper
-from ..optimizers.streams import check_momentum
 from ..stream_burst import StreamBurst
-from ..stream_report import write_report
+from ..stream_report import Report, complete_report, write_report
+from ..stream_window import Window
 from ..unwrap import unwrap
-
-#: ``{name: number}``
-Report = Dict[str, float]
 
 
 @HOOKS.register_module()
@@ -44,8 +40,11 @@ class GSNRHook(Hook):
       squared mean and that of the inverse variance; for independent normal
       samples the estimate is unbiased.
     - *The average* is over the elements of all parameters, or of a part's,
-      whose sample variance is not 0 (to float32's rounding); an update in
-      which an element has no gradient of a stream is a sample of 0.
+      whose gradient varies (by more than 1e-5 of its mean, about what
+      float32 sums leave of equal values); an update in which an element has
+      no gradient of a stream is a sample of 0. It is no robust mean: an
+      element whose gradient hardly varies has a ratio of thousands and
+      dominates it.
 
     Reported is, after each window and as they were in it: ``gsnr/<stream>``,
     ``gsnr/<stream>/<part>``; ``grad_norm/<stream>``, the mean norm of a
@@ -53,35 +52,44 @@ class GSNRHook(Hook):
     ``grad_cosine/<stream>-<stream>``, the mean over the samples;
     ``stream_loss/<stream>``, the mean over the samples and the ranks that
     have it; ``momentum/<stream>``, of the first parameter group; ``topk``;
-    ``agreement``, the share of samples (or RoIs) whose largest logit student
-    and teacher give to the same class. All visualisation backends get it
+    ``agreement``, the share of samples whose largest logit student and
+    teacher give to the same class (of a detector: of the RoIs that the
+    student samples, background as a class, without those of weight 0; of
+    all iterations since the window began). All visualisation backends get it
     (step: completed iterations), the log a line, and
     ``<log_dir>/streams.jsonl`` a line of JSON with ``iter`` and ``epoch``,
     completed. A window that a run ends in is not reported.
 
-    The training is the same to the bit. A window takes, per stream, two
-    copies of the parameters in float32; and in each of its updates one more
-    backward for each stream that shares a momentum, some passes over the
-    gradients and one more synchronisation of host and device. Outside of
-    windows it takes nothing.
+    The training is the same to the bit, save where a model recomputes
+    BatchNorm in the backward (non-reentrant activation checkpointing): each
+    further backward updates its statistics once more. A window takes, per
+    stream, two copies of the parameters in float32; and in each of its
+    updates one more backward for each stream that shares another's momentum,
+    some passes over the gradients, and one more synchronisation of host and
+    device, with several processes two. An update has copies of the gradients
+    besides, for a moment: two more sets were measured where the streams of
+    delta share momenta, four with float16. Outside of windows it takes
+    nothing.
 
     Args:
         interval: Iterations from the begin of a window to the next, at least
-            ``samples`` updates (DeepKD measures every 200).
+            ``samples`` updates (DeepKD measures every 200). One that is no
+            multiple of the accumulated iterations needs room for the wait
+            for a whole update, too.
         samples: Updates per window, at least 4; from 6 on the estimate of an
             element has a finite variance.
-        parts: ``{name: prefix}``, or a list of prefixes, of the names of
+        parts: ``{name: prefix or list of prefixes}`` of the names of
             parameters to report on. None: the children of the model, of a
             backbone each of its stages.
 
     Raises:
-        TypeError: The optimizer wrapper has no streams, or an argument is no
-            int.
-        ValueError: There are too few samples or iterations, or a prefix
-            matches no parameter.
+        TypeError: The optimizer wrapper has no streams, a count is no int,
+            or ``parts`` is something else.
+        ValueError: There are too few samples or iterations, a prefix matches
+            no parameter, or the run has another such hook.
 
     Example:
-        >>> custom_hooks = [dict(type='mmdeepkd.GSNRHook', interval=200)]
+        >>> default_hooks = dict(gsnr=dict(type='mmdeepkd.GSNRHook'))
     """
 
     priority = 'NORMAL'
@@ -91,19 +99,9 @@ class GSNRHook(Hook):
                  samples: int = 8,
                  parts: Optional[Parts] = None) -> None:
         name = type(self).__name__
-        for given, value in (('interval', interval), ('samples', samples)):
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f'{name} needs an int for {given}, got '
-                                f'{value!r}: it is a count.')
-        if samples < FEWEST_SAMPLES:
-            raise ValueError(
-                f'{name} has samples={samples} but needs at least '
-                f'{FEWEST_SAMPLES}: with fewer the estimate has no '
-                'expectation.')
-        self.interval = interval
-        self.samples = samples
-        self.parts = parts
-        self._check_interval(1)
+        self.window = Window(interval, samples)
+        self.window.check(name)
+        self.parts = None if parts is None else check_parts(parts, name)
         self._burst: Optional[StreamBurst] = None
         self._agreement: Optional[Agreement] = None
         self._members: Dict[str, List[int]] = {}
@@ -114,8 +112,9 @@ class GSNRHook(Hook):
         Args:
             runner: The runner.
         """
-        return (f'GSNR over {self.samples} updates every {self.interval} '
-                f'iterations, in {len(self._members)} parts')
+        return (f'GSNR over {self.window.samples} updates every '
+                f'{self.window.interval} iterations, in '
+                f'{len(self._members)} parts')
 
     def before_train(self, runner: Runner) -> None:
         """Check that there are streams, and find the parts.
@@ -131,7 +130,9 @@ class GSNRHook(Hook):
                 'mmdeepkd.DeepKDOptimWrapper, the config has '
                 f'{type(wrapper).__name__}: set optim_wrapper.type, or remove '
                 'the hook.')
-        self._check_interval(wrapper._accumulative_counts)
+        self._check_alone(runner)
+        self.window.check_room(type(self).__name__,
+                               wrapper._accumulative_counts)
         self._members = split_by_part(
             unwrap(runner.model), parameters(wrapper.optimizer), self.parts)
 
@@ -146,11 +147,15 @@ class GSNRHook(Hook):
             batch_idx: Number of the iteration in the epoch.
             data_batch: The batch.
         """
-        if runner.iter % self.interval or self._burst is not None:
+        wrapper = runner.optim_wrapper
+        counts = wrapper._accumulative_counts
+        begins = self.window.begins(
+            runner.iter, wrapper._inner_count % counts, counts)
+        if not begins or self._burst is not None:
             return
-        self._burst = StreamBurst(runner.optim_wrapper.optimizer)
+        self._burst = StreamBurst(wrapper.optimizer)
         self._agreement = Agreement(unwrap(runner.model))
-        runner.optim_wrapper.observe(self._burst.add)
+        wrapper.observe(self._burst.add)
 
     def after_train_iter(self,
                          runner: Runner,
@@ -165,9 +170,12 @@ class GSNRHook(Hook):
             data_batch: The batch.
             outputs: What is logged.
         """
-        if self._burst is None or self._burst.samples < self.samples:
+        if self._burst is None or (
+                self._burst.samples < self.window.samples):
             return
-        report = [self.report(runner)]
+        assert self._agreement is not None
+        report = [complete_report(runner, self._burst, self._agreement,
+                                  self._members)]
         self._end(runner)
         # Every rank goes on with the same bits, whatever its device.
         broadcast_object_list(report)
@@ -181,28 +189,12 @@ class GSNRHook(Hook):
         """
         self._end(runner)
 
-    def report(self, runner: Runner) -> Report:
-        """Return the report of the window that is complete; on all ranks.
-
-        Args:
-            runner: The runner.
-        """
-        assert self._burst is not None and self._agreement is not None
-        report = self._burst.report(self._members, self._agreement)
-        group = runner.optim_wrapper.param_groups[0]
-        for stream in self._burst.streams:
-            report[f'momentum/{stream}'] = check_momentum(stream, group)
-        topk = _topk(unwrap(runner.model))
-        if topk is not None:
-            report['topk'] = float(topk)
-        return report
-
     def _reported(self, runner: Runner, report: Report) -> None:
         """Write a report; on all ranks, which have the same.
 
         Args:
             runner: The runner.
-            report: From :meth:`report`, of rank 0.
+            report: That of rank 0.
         """
         write_report(runner, report)
 
@@ -213,20 +205,12 @@ class GSNRHook(Hook):
         self._agreement.close()
         self._burst = self._agreement = None
 
-    def _check_interval(self, accumulative_counts: int) -> None:
-        least = self.samples * accumulative_counts
-        if self.interval < least:
+    def _check_alone(self, runner: Runner) -> None:
+        """An update has one observer."""
+        hooks = [hook for hook in runner.hooks if isinstance(hook, GSNRHook)]
+        if len(hooks) > 1:
+            names = ' and '.join(type(hook).__name__ for hook in hooks)
             raise ValueError(
-                f'{type(self).__name__} has interval={self.interval}, in '
-                f'which {self.samples} updates of {accumulative_counts} '
-                f'iteration(s) have no room: set interval >= {least}, or '
-                'fewer samples.')
-
-
-def _topk(model: Any) -> Optional[int]:
-    """Return the K of the first loss that masks classes."""
-    for loss in losses_of(model):
-        topk: Optional[int] = getattr(loss, 'topk', None)
-        if topk is not None:
-            return topk
-    return None
+                f'this run has {names}, of which only one can observe the '
+                'updates (GSNRMomentumHook measures and reports, too): remove '
+                'the other from the config.')

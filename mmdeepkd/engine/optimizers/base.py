@@ -24,6 +24,7 @@ from .streams import (
     Gradients,
     buffer_key,
     check_group,
+    check_momentum,
     merge_by_offset,
     sum_by_leader,
 )
@@ -89,6 +90,18 @@ class DecoupledOptimizer(Optimizer):
         else:
             leaders = {name: name for name in names}
         return {**leaders, PLAIN: PLAIN}
+
+    def momentum_of(self, stream: str, group: Mapping[str, Any]) -> float:
+        """Return the momentum with which a stream trains in a group.
+
+        Args:
+            stream: Name of the stream, or ``'plain'``.
+            group: One of the parameter groups.
+
+        Raises:
+            ValueError: It is outside [0, 1).
+        """
+        return check_momentum(stream, group)
 
     @torch.no_grad()
     def step(  # type: ignore[override]

@@ -16,7 +16,11 @@ from torch import Tensor
 from .base import DecoupledOptimizer
 from .fused import fused_kernel
 from .momentum import momentum_step
-from .released import check_released_streams, released_step
+from .released import (
+    check_released_streams,
+    released_momentum,
+    released_step,
+)
 from .streams import PLAIN, Gradients
 
 
@@ -115,6 +119,23 @@ class DecoupledSGD(DecoupledOptimizer):
                     f'torch {torch.__version__} has no fused SGD for a '
                     f'parameter of {dtype} on {device}: leave fused=True out '
                     'of the SGD of the config.')
+
+    def momentum_of(self, stream: str, group: Mapping[str, Any]) -> float:
+        """Return the momentum with which a stream trains in a group.
+
+        DeepKD's released optimizer (``semantics='released'``) decays the task
+        buffer with the target's momentum.
+
+        Args:
+            stream: Name of the stream, or ``'plain'``.
+            group: One of the parameter groups.
+
+        Raises:
+            ValueError: It is outside [0, 1).
+        """
+        if self.semantics == 'released' and stream != PLAIN:
+            return released_momentum(stream, group)
+        return super().momentum_of(stream, group)
 
     def _check_group(self, group: Mapping[str, Any]) -> None:
         dampening = group['dampening']

@@ -31,6 +31,20 @@ def check_released_streams(group: Mapping[str, Any]) -> None:
                          "'ema' is not in the released code.")
 
 
+def released_momentum(stream: str, group: Mapping[str, Any]) -> float:
+    """Return with what a stream's buffer decays where all have a gradient.
+
+    Args:
+        stream: One of the group's.
+        group: Parameter group.
+    """
+    own = check_momentum(stream, group)
+    # `_follow` keeps no buffer for a stream whose own momentum is 0.
+    if stream == 'task' and 'target' in group['offsets'] and own != 0:
+        return check_momentum('target', group)
+    return own
+
+
 def released_step(params: Sequence[Tensor], grads: Mapping[str, Gradients],
                   group: Mapping[str, Any], state: State) -> None:
     """Update parameters as the released optimizers do.

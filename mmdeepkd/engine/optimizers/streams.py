@@ -56,6 +56,25 @@ def check_momentum(stream: str, group: Mapping[str, Any]) -> float:
     return momentum
 
 
+def narrower_delta(delta: float, base: float) -> Optional[str]:
+    """Return what keeps base - delta and base + delta in [0, 1).
+
+    Args:
+        delta: The largest distance from the base momentum.
+        base: The base momentum.
+
+    Returns:
+        What to do, as a part of a sentence; None where both are in it.
+    """
+    if 0 <= base - delta <= base + delta < 1:
+        return None
+    if base == 0:
+        return 'give the optimizer a momentum'
+    # 0 is a momentum, 1 is none.
+    return (f'choose at most {base:g}' if base < 0.5 else
+            f'choose less than {1 - base:g}')
+
+
 def check_group(group: Mapping[str, Any], optimizer: str) -> None:
     """Raise unless what all optimizers share in a group is in range.
 

@@ -4,7 +4,7 @@ from typing import Any, Dict, List, Sequence
 from mmengine.runner import Runner
 
 from ..optimizers.base import DecoupledOptimizer
-from ..optimizers.streams import PLAIN, check_momentum
+from ..optimizers.streams import PLAIN
 from .layout import Row, in_columns, number
 
 _HEADER = ('stream', 'momentum', 'backward', 'losses')
@@ -67,7 +67,7 @@ def _table(optimizer: Any, names: Dict[str, str]) -> List[Sequence[str]]:
         # The first iteration names a stream without a momentum.
         (stream, '-', '-', found) if stream not in leaders else
         (stream,
-         _distinct(check_momentum(stream, group)
+         _distinct(optimizer.momentum_of(stream, group)
                    for group in optimizer.param_groups),
          str(used.index(leaders[stream]) + 1), found)
         for stream, found in names.items()

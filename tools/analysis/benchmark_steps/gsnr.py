@@ -79,7 +79,6 @@ def run(plan: Plan, folder: Path) -> Dict[str, Any]:
         window: facts}}`` with seconds by round and peak_bytes.
     """
     samples = 4 if plan.smoke else SAMPLES
-    plan = plan._replace(rounds=min(plan.rounds, 7))
     cases: Dict[str, Any] = {}
     for name, arms in (('classification', _classifiers),
                        ('detection', _detectors)):

@@ -16,6 +16,7 @@ from tools.analysis.landscape_steps.slices import (
     task_loss,
 )
 from tools.analysis.landscape_steps.student import digest, student_with
+from tools.common import quiet
 
 Say = Callable[[str], None]
 
@@ -34,17 +35,19 @@ def measure(cfg: Config, args: argparse.Namespace, names: List[str],
         What the file then holds: ``settings``, ``steps``, ``checkpoints``
         (name, file and loss), ``slices`` (name, dims, seed and the losses,
         row by row), ``rise`` (of every name, per step > 0), ``levels`` (of
-        the contours of all planes).
+        the contours of all planes); without ``others``, slices of earlier
+        calls.
 
     Raises:
         ValueError: An option, a config or a checkpoint cannot be used.
     """
     steps = grid(args.span, args.points)
     results = Results(args.out / 'landscape.json')
-    batches = load_batches(cfg, args.split, args.samples)
-    # All files are read before hours are spent on the first one.
-    students = [student_with(cfg, file, args.device)
-                for file in args.checkpoints]
+    with quiet():
+        batches = load_batches(cfg, args.split, args.samples)
+        # All files are read before hours are spent on the first one.
+        students = [student_with(cfg, file, args.device)
+                    for file in args.checkpoints]
     loss = functools.partial(task_loss, batches=batches)
     checkpoints = [
         dict(name=name, file=file, loss=_middle(loss(student), file))

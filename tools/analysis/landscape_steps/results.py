@@ -11,7 +11,7 @@ class Results:
 
     Args:
         path: The JSON file; slices that it holds are taken from it where
-            their key is asked for.
+            their key is asked for, and kept under ``others`` where not.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,14 +37,18 @@ class Results:
         else:
             losses = measure()
         self.slices.append(dict(facts, key=key, loss=losses))
-        others = {each['key'] for each in self.slices}
-        self.write(dict(slices=[
-            *self.slices,
-            *(each for each in self._before.values()
-              if each['key'] not in others)]))
+        self.write({})
 
     def write(self, data: Dict[str, Any]) -> None:
-        """Replace the file."""
+        """Replace the file.
+
+        Args:
+            data: What it holds beside ``slices`` and ``others``, those that
+                were found and not asked for.
+        """
+        asked = {each['key'] for each in self.slices}
+        data = dict(data, slices=self.slices, others=[
+            each for key, each in self._before.items() if key not in asked])
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self.path) as draft:
             draft.write_text(json.dumps(data, indent=1, allow_nan=False))
@@ -54,8 +58,9 @@ def _slices(path: Path) -> Dict[str, Any]:
     if not path.is_file():
         return {}
     try:
+        data = json.loads(path.read_text())
         return {each['key']: each
-                for each in json.loads(path.read_text())['slices']}
+                for each in [*data['slices'], *data.get('others', [])]}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{path} is not what this tool writes: remove it, or '
                          'give another --out.') from error

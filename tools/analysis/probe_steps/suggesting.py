@@ -3,6 +3,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from mmengine.config import Config
 
+from mmdeepkd.engine.loss_access import inner_loss
+from mmdeepkd.engine.optimizers.streams import narrower_delta
 from mmdeepkd.functional.gsnr import gsnr_offsets
 
 from .measuring import Measured
@@ -26,6 +28,20 @@ def base_momentum(cfg: Config) -> Optional[float]:
     return float(optimizer.get('momentum', 0.0)) if kind == 'SGD' else None
 
 
+def config_delta(cfg: Config) -> float:
+    """Return the largest distance of a config's momenta from the base.
+
+    Args:
+        cfg: The config; without a delta and offsets of its own 0.05.
+    """
+    wrapper = cfg.get('optim_wrapper') or {}
+    if wrapper.get('delta') is not None:
+        return float(wrapper['delta'])
+    offsets = wrapper.get('offsets') or {}
+    return max((abs(float(value)) for value in offsets.values()),
+               default=0.05)
+
+
 def check_delta(delta: float, base: Optional[float]) -> None:
     """Raise unless every momentum that delta allows is in [0, 1).
 
@@ -35,10 +51,11 @@ def check_delta(delta: float, base: Optional[float]) -> None:
     """
     if not delta >= 0:
         raise ValueError(f'--delta must be at least 0, got {delta}.')
-    if base is not None and not 0 <= base - delta <= base + delta < 1:
+    advice = None if base is None else narrower_delta(delta, base)
+    if advice is not None:
         raise ValueError(
-            f"--delta {delta} around the config's momentum {base} leaves "
-            f'[0, 1): choose less than {min(base, 1 - base):.3g}.')
+            f"a delta of {delta} around the config's momentum {base} leaves "
+            f'[0, 1): {advice}.')
 
 
 def suggest_offsets(found: Measured, delta: float) -> Dict[str, float]:
@@ -96,7 +113,8 @@ def weights_of(losses: Any, stream: str) -> List[Tuple[str, str, float]]:
     """
     return [
         (type(loss).__name__, names[stream], getattr(loss, names[stream]))
-        for loss in losses for names in _WEIGHTS
+        # A loss on some of the rows has the weights of the one inside.
+        for loss in map(inner_loss, losses) for names in _WEIGHTS
         if set(loss.streams) == set(names) and stream in names
         and hasattr(loss, names[stream])
     ]

@@ -12,9 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from .axes import scale, shade_negative
+from .legends import add_legend, legend_height, wrapped
 
 _DPI = 160
 WIDTH = 4.2
+#: Stands in every file, so that only files of this tool are replaced.
+MAKER = 'mmdeepkd tools/analysis/report.py'
 _MARKED = 30
 
 
@@ -26,6 +29,8 @@ class Line(NamedTuple):
     ys: List[float]
     color: str
     dashed: bool = False
+    # Of matplotlib: tells lines of one colour apart.
+    style: str = '-'
 
 
 class Picture(NamedTuple):
@@ -51,7 +56,8 @@ def chart(name: str, caption: str, lines: Sequence[Line], xlabel: str,
             values.
         linear: Whether the y axis is linear whatever the range.
     """
-    figure = Figure((WIDTH, 2.9), layout='constrained')
+    named = _named(lines)
+    figure = Figure((WIDTH, 2.7 + legend_height(named)), layout='constrained')
     axis = figure.add_subplot()
     values = () if linear or limits else [
         y for line in lines for y in line.ys]
@@ -61,7 +67,7 @@ def chart(name: str, caption: str, lines: Sequence[Line], xlabel: str,
     axis.set_ylabel(ylabel)
     if limits is not None:
         axis.set_ylim(*limits)
-    axis.legend(*_legend(lines, handles), fontsize=9)
+    add_legend(figure, {name: handles[name] for name in named})
     return Picture(name, png(figure), _told(ylabel, xlabel, lines), caption)
 
 
@@ -77,13 +83,16 @@ def multiples(name: str, caption: str, panels: Dict[str, Sequence[Line]],
         xlabel, ylabel: Of all axes.
     """
     rows = math.ceil(len(panels) / 2)
-    figure = Figure((WIDTH, 1.4 * rows + 0.6), layout='constrained')
+    named = list(dict.fromkeys(line.label for lines in panels.values()
+                               for line in lines))
+    figure = Figure((WIDTH, 1.4 * rows + 0.4 + legend_height(named)),
+                    layout='constrained')
     axes = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
     values = [y for lines in panels.values() for line in lines
               for y in line.ys]
     handles = {}
     for axis, (title, lines) in zip(axes.flat, panels.items()):
-        axis.set_title(title, fontsize=9)
+        axis.set_title(wrapped(title, 1.6, 9), fontsize=9)
         handles.update(_draw(axis, lines, values, thin=True))
         axis.tick_params(labelsize=8)
     for axis in axes.flat[:len(panels)]:
@@ -95,7 +104,7 @@ def multiples(name: str, caption: str, panels: Dict[str, Sequence[Line]],
         axis.tick_params(labelbottom=True)
     figure.supxlabel(xlabel, fontsize=9)
     figure.supylabel(ylabel, fontsize=9)
-    axes[0, 0].legend(handles.values(), handles, fontsize=7)
+    add_legend(figure, handles)
     alt = f'{len(panels)} small line charts of {ylabel} by {xlabel}. '
     alt += ' '.join(f'{title}: {_ends(lines)}.'
                     for title, lines in panels.items())
@@ -113,22 +122,23 @@ def bars(name: str, caption: str, rows: Dict[str, List[float]],
         columns: Colours by the names of the columns.
         xlabel: Of the values.
     """
-    figure = Figure((WIDTH, 1.0 + 0.2 * len(rows) * (1 + len(columns) / 2)),
-                    layout='constrained')
+    figure = Figure((WIDTH, 0.8 + 0.2 * len(rows) * (1 + len(columns) / 2)
+                     + legend_height(list(columns))), layout='constrained')
     axis = figure.add_subplot()
     height = 0.8 / len(columns)
+    handles = {}
     for i, (column, color) in enumerate(columns.items()):
         places = [row + (i - (len(columns) - 1) / 2) * height
                   for row in range(len(rows))]
-        axis.barh(places, [values[i] for values in rows.values()], height,
-                  color=color, label=column)
+        handles[column] = axis.barh(
+            places, [values[i] for values in rows.values()], height,
+            color=color)
     axis.axvline(0, color='black', linewidth=0.8)
     axis.set_yticks(range(len(rows)), list(rows), fontsize=9)
     axis.invert_yaxis()
     axis.set_xlabel(xlabel)
     axis.grid(alpha=0.3, axis='x')
-    # Above the bars, which fill the whole chart.
-    axis.legend(fontsize=9, loc='lower left', bbox_to_anchor=(0, 1))
+    add_legend(figure, handles)
     alt = f'Bar chart of {xlabel}. ' + ' '.join(
         f'{row}: ' + ', '.join(f'{column} {value:.1f}' for column, value in
                                zip(columns, values)) + '.'
@@ -139,7 +149,8 @@ def bars(name: str, caption: str, rows: Dict[str, List[float]],
 def png(figure: Figure) -> bytes:
     """Return a figure as the bytes of a PNG file."""
     file = io.BytesIO()
-    figure.savefig(file, format='png', dpi=_DPI)
+    figure.savefig(file, format='png', dpi=_DPI,
+                   metadata={'Software': MAKER})
     return file.getvalue()
 
 
@@ -150,23 +161,23 @@ def _draw(axis: Axes, lines: Sequence[Line], values: Sequence[float],
         few = len(line.xs) <= _MARKED
         handles[line.label], = axis.plot(
             line.xs, line.ys, color=line.color, label=line.label,
-            linestyle='--' if line.dashed else '-',
+            linestyle='--' if line.dashed else line.style,
             linewidth=1.0 if thin else 1.6,
             marker='o' if few and not line.dashed else None,
             markersize=2.5 if thin else 4)
     axis.grid(alpha=0.3)
     # Iterations and epochs.
-    axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    scale(axis, values)
+    axis.xaxis.set_major_locator(
+        MaxNLocator(4 if thin else 6, integer=True, min_n_ticks=1))
+    scale(axis, values, 5 if thin else 9)
     return handles
 
 
-def _legend(lines: Sequence[Line], handles: Dict[str, object]) -> Tuple:
+def _named(lines: Sequence[Line]) -> List[str]:
     """Name the solid lines; a dashed one has the colour of its solid one."""
     solid = {line.color for line in lines if not line.dashed}
-    named = [line.label for line in lines
-             if not line.dashed or line.color not in solid]
-    return [handles[name] for name in named], named
+    return [line.label for line in lines
+            if not line.dashed or line.color not in solid]
 
 
 def _told(ylabel: str, xlabel: str, lines: Sequence[Line]) -> str:

@@ -16,6 +16,8 @@ _STREAMS = {
 _OTHERS = ('#332288', '#999933', '#882255', '#000000', '#888888')
 _RUNS = ('#332288', '#CC6677', '#117733', '#88CCEE', '#AA4499', '#999933',
          '#44AA99', '#882255', '#661100', '#6699CC')
+# Not dashed: what is smoothed is.
+_STYLES = ('-', ':', '-.')
 #: For lines that neither a stream nor a run names, such as pairs of streams.
 PAIRS = ('#332288', '#CC6677', '#117733', '#AA4499', '#999933', '#44AA99')
 
@@ -38,3 +40,14 @@ def run_colors(runs: Sequence[str]) -> Dict[str, str]:
 def cycled(names: Sequence[str], colors: Sequence[str]) -> Dict[str, str]:
     """Give names colours in turn."""
     return {name: colors[i % len(colors)] for i, name in enumerate(names)}
+
+
+def style_of(name: str, colors: Dict[str, str]) -> str:
+    """Return a line style that no other name of the same colour has.
+
+    Args:
+        name: One of the names.
+        colors: Of all names.
+    """
+    alike = [other for other in colors if colors[other] == colors[name]]
+    return _STYLES[alike.index(name) % len(_STYLES)]

@@ -19,7 +19,7 @@ def metrics(runs: Sequence[Run], colors: Colors) -> Section:
             f'{name} on the validation set.', lines_of(found, colors.runs),
             xlabel, f'{name} (%)'))
     return section('metrics', 'Accuracy', figures,
-                    'No run has been validated yet.')
+                    'No run has a metric of a validation yet.')
 
 
 def topk(runs: Sequence[Run], colors: Colors) -> Section:

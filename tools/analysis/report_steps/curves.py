@@ -26,7 +26,8 @@ class Curve(NamedTuple):
 def curve(records: Sequence[Record], key: str,
           x: str = 'iter') -> Optional[Curve]:
     """Return the values of a key, or None if no record has one."""
-    points = [(r[x], r[key]) for r in records if key in r and x in r]
+    points = sorted(((r[x], r[key]) for r in records if key in r and x in r),
+                    key=lambda point: point[0])
     if not any(math.isfinite(y) for _, y in points):
         return None
     return Curve([x for x, _ in points], [y for _, y in points])
@@ -72,9 +73,12 @@ def loss_curves(run: Run) -> Dict[str, Curve]:
 
 
 def metric_name(run: Run) -> Optional[str]:
-    """Return the metric that counts: box mAP, top-1, else the first."""
+    """Return the metric that counts: box mAP, top-1, else the first.
+
+    One that was never finite does not.
+    """
     names = [key for r in run.records.val for key in r
-             if key not in _NO_METRIC]
+             if key not in _NO_METRIC and math.isfinite(r[key])]
     known = [name for name in _KNOWN_METRICS if name in names]
     return (known or names or [None])[0]
 
@@ -89,7 +93,10 @@ def metric_curve(run: Run, name: str, by_epoch: bool) -> Optional[Curve]:
 
 def counts_epochs(run: Run) -> bool:
     """Whether the validations of a run are numbered by epochs."""
-    return any('epoch' in r for r in run.records.train)
+    epochs = [r['epoch'] for r in run.records.train if 'epoch' in r]
+    # LoggerHook(log_metric_by_epoch=False) numbers them by iterations.
+    return bool(epochs) and all(r.get('step', 0) <= max(epochs)
+                                for r in run.records.val)
 
 
 def per_cent(name: str, value: float) -> float:

@@ -1,9 +1,8 @@
 """One pass of detectors over their validation set: AP by class, and boxes."""
-import contextlib
-import io
 import logging
 import math
-from typing import Any, Callable, Dict, List, NamedTuple, Sequence
+from pathlib import Path
+from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 import mmcv
 import numpy as np
@@ -11,16 +10,16 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.evaluator import Evaluator
-from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from tools.common import missing_paths
+from tools.common import missing_paths, quiet
 from tools.demo_steps.detecting import confident
 from tools.demo_steps.pictures import Detection
 
-from .models import Detector, coco_metrics
+from .models import Detector, coco_metric
 
 Say = Callable[[str], None]
 
@@ -35,6 +34,8 @@ class Found(NamedTuple):
     by_class: Dict[str, float]
     # Detections by the number of the image in the set.
     boxes: Dict[int, List[Detection]]
+    # Whether there is not one box on any image.
+    nothing: bool = False
 
 
 class Scene(NamedTuple):
@@ -54,19 +55,51 @@ def check_data(cfg: Config) -> None:
             'the folder that the report is made in).')
 
 
-def same_data(first: Config, second: Config) -> bool:
-    """Whether two runs are validated on the same annotations."""
-    def described(cfg: Config) -> list:
-        return [cfg.val_dataloader.dataset.get(key) for key in (
-            'type', 'data_root', 'ann_file', 'data_prefix', 'metainfo')]
+class Loaded(NamedTuple):
+    """A detector that can be run."""
 
-    return described(first) == described(second)
+    detector: Detector
+    model: nn.Module
+    loader: DataLoader
+    evaluator: Evaluator
 
 
-def load_scenes(cfg: Config, count: int) -> List[Scene]:
+def load_data(cfg: Config) -> Dataset:
+    """Build the validation set."""
+    with _scope(cfg), quiet():
+        return _loader(cfg).dataset
+
+
+def load(detector: Detector) -> Loaded:
+    """Build a detector and all that its validation needs."""
+    cfg = detector.cfg
+    with _scope(cfg), quiet():
+        model = detector.build().to(get_device()).eval()
+        loader = _loader(cfg)
+        evaluator = Evaluator([_classwise(coco_metric(cfg))])
+    evaluator.dataset_meta = loader.dataset.metainfo
+    return Loaded(detector, model, loader, evaluator)
+
+
+def contents(dataset: Dataset) -> Tuple[List[str], List[tuple]]:
+    """Return what makes detectors comparable that are run over a data set.
+
+    Two configs may spell the same data differently, and two data sets may
+    number their images alike.
+
+    Returns:
+        The names of the classes; of every image its number, its file name
+        and its boxes with their classes.
+    """
+    infos = map(dataset.get_data_info, range(len(dataset)))
+    return list(dataset.metainfo['classes']), [
+        (info['img_id'], Path(info['img_path']).name,
+         [(each['bbox_label'], *each['bbox'])
+          for each in info.get('instances') or []]) for info in infos]
+
+
+def load_scenes(dataset: Dataset, count: int) -> List[Scene]:
     """Load validation images with boxes, spread evenly over the set."""
-    with _scope(cfg), _quiet():
-        dataset = _loader(cfg).dataset
     names = dataset.metainfo['classes']
     usable = [i for i in range(len(dataset))
               if dataset.get_data_info(i).get('instances')]
@@ -85,26 +118,21 @@ def _scene(dataset: Dataset, number: int, names: Sequence[str]) -> Scene:
 
 
 @torch.no_grad()
-def detect(detector: Detector, wanted: Sequence[int], say: Say) -> Found:
+def detect(loaded: Loaded, wanted: Sequence[int], say: Say) -> Found:
     """Run a detector over its validation set.
 
     Args:
-        detector: What to run.
+        loaded: What to run.
         wanted: Numbers of the images whose detections are kept.
         say: Told how far it is.
 
     Raises:
-        ValueError, RuntimeError, OSError: Its weights are not there, or not
-            its own.
+        OSError: An image is not there.
+        RuntimeError: The device has too little memory, for example.
     """
-    cfg = detector.cfg
-    with _scope(cfg):
-        with _quiet():
-            model = detector.build().to(get_device()).eval()
-            loader = _loader(cfg)
-            evaluator = Evaluator(list(map(_classwise, coco_metrics(cfg))))
+    detector, model, loader, evaluator = loaded
+    with _scope(detector.cfg):
         names = loader.dataset.metainfo['classes']
-        evaluator.dataset_meta = loader.dataset.metainfo
         boxes: Dict[int, List[Detection]] = {}
         done, total = 0, len(loader.dataset)
         for number, batch in enumerate(loader, 1):
@@ -116,24 +144,24 @@ def detect(detector: Detector, wanted: Sequence[int], say: Say) -> Found:
             done += len(results)
             if done == total or number % (len(loader) // 5 + 1) == 0:
                 say(f'  {detector.name}: {done}/{total} images')
-        with _quiet():
+        # mmdet calls it an error to find nothing, and gives no metrics.
+        with quiet(logging.CRITICAL):
             metrics = evaluator.evaluate(total)
     return Found(detector.name, detector.kind,
-                 100 * metrics.get('coco/bbox_mAP', 0.0),
-                 _by_class(metrics, names), boxes)
+                 100 * metrics['coco/bbox_mAP'] if metrics else 0.0,
+                 _by_class(metrics, names), boxes, not metrics)
 
 
 def _by_class(metrics: Dict[str, float],
               names: Sequence[str]) -> Dict[str, float]:
-    # A detector that finds nothing at all gets no metrics from mmdet.
     missing = math.nan if metrics else 0.0
     return {name: 100 * float(metrics.get(f'coco/{name}_precision', missing))
             for name in names}
 
 
 def _classwise(metric: Any) -> Dict[str, Any]:
-    return dict(metric, metric='bbox', classwise=True, prefix='coco',
-                format_only=False, outfile_prefix=None)
+    return dict(metric, metric='bbox', metric_items=None, classwise=True,
+                prefix='coco', format_only=False, outfile_prefix=None)
 
 
 def _loader(cfg: Config) -> DataLoader:
@@ -143,16 +171,3 @@ def _loader(cfg: Config) -> DataLoader:
 def _scope(cfg: Config) -> Any:
     return DefaultScope.overwrite_default_scope(
         cfg.get('default_scope') or 'mmdet')
-
-
-@contextlib.contextmanager
-def _quiet() -> Any:
-    """Silence the tables that mmdet and pycocotools print."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)

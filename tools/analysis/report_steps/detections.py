@@ -1,6 +1,6 @@
 """The section that runs detectors: AP by class, boxes on images."""
 import math
-from typing import Dict, List, Sequence
+from typing import Callable, Dict, List, Sequence
 
 from matplotlib.figure import Figure
 
@@ -13,20 +13,25 @@ from .detecting import (
     Say,
     Scene,
     check_data,
+    contents,
     detect,
+    load,
+    load_data,
     load_scenes,
-    same_data,
 )
 from .layout import Colors, Section, Table
+from .legends import wrapped
 from .models import Detector, find_detectors, is_detector
 from .runs import Run
 
 _NAME, _TITLE = 'detections', 'Detections'
 _MOST_BARS = 20
 _TEACHER = '#888888'
-# What a run of another place, or an unfinished one, may lack.
-_MISSING = (ImportError, KeyError, OSError, RuntimeError, TypeError,
-            ValueError, UnsafeCheckpointError)
+# What building may raise of a run of another place, or an unfinished one.
+_UNUSABLE = (ImportError, KeyError, OSError, RuntimeError, TypeError,
+             ValueError, UnsafeCheckpointError)
+# What running may raise: an image that is gone, too little memory.
+_BROKEN_OFF = (OSError, RuntimeError)
 
 
 def detections(runs: Sequence[Run], colors: Colors, images: int,
@@ -39,38 +44,71 @@ def detections(runs: Sequence[Run], colors: Colors, images: int,
         images: How many images to draw.
         say: Told how far it is.
     """
+    text: List[str] = []
+
+    def leave_out(line: str) -> None:
+        text.append(line)
+        say(f'  {line}')
+
     those = [run for run in runs if is_detector(run)]
     usable = [run for run in those if run.checkpoint is not None]
-    text = [f'{run.name} is left out: it has no checkpoint yet.'
-            for run in those if run not in usable]
-    if not usable:
-        text.append('No detector has a checkpoint yet.')
-        return Section(_NAME, _TITLE, text, [], [])
-    detectors = find_detectors(usable)
-    first = detectors[0]
+    for run in those:
+        if run.checkpoint is None:
+            leave_out(f'{run.name} is left out: it has no checkpoint yet.')
+    if usable:
+        return _of_usable(usable, colors, images, text, leave_out, say)
+    leave_out('No detector has a checkpoint yet.')
+    return Section(_NAME, _TITLE, text, [], [])
+
+
+def _of_usable(runs: Sequence[Run], colors: Colors, images: int,
+               text: List[str], leave_out: Callable[[str], None],
+               say: Say) -> Section:
+    detectors = find_detectors(runs)
+    nothing = Section(_NAME, _TITLE, text, [], [])
     try:
-        check_data(first.cfg)
-        scenes = load_scenes(first.cfg, images)
-    except _MISSING as error:
-        text.append(f'Left out: {error}')
-        return Section(_NAME, _TITLE, text, [], [])
-    found = []
+        check_data(detectors[0].cfg)
+        dataset = load_data(detectors[0].cfg)
+    except _UNUSABLE as error:
+        leave_out(f'Left out: {_told(error)}')
+        return nothing
+    try:
+        scenes = load_scenes(dataset, images)
+    except OSError as error:
+        leave_out(f'Left out: {error}')
+        return nothing
+    found, data = [], contents(dataset)
     for detector in detectors:
         try:
-            found.append(_detected(detector, first, scenes, say))
-        except _MISSING as error:
-            text.append(f'{detector.name} is left out: {error}')
-    if not found:
-        return Section(_NAME, _TITLE, text, [], [])
-    return _shown(found, scenes, colors, text)
+            found.append(_detected(detector, detectors[0].name, data, scenes,
+                                   say))
+        except _LeftOut as error:
+            leave_out(f'{detector.name} is left out: {error}')
+    return _shown(found, scenes, colors, text) if found else nothing
 
 
-def _detected(detector: Detector, first: Detector, scenes: Sequence[Scene],
-              say: Say) -> Found:
-    if not same_data(detector.cfg, first.cfg):
-        raise ValueError(f'its validation set is another than that of '
-                         f'{first.name}.')
-    return detect(detector, [scene.number for scene in scenes], say)
+class _LeftOut(Exception):
+    """Why a detector cannot be shown."""
+
+
+def _detected(detector: Detector, first: str, data: tuple,
+              scenes: Sequence[Scene], say: Say) -> Found:
+    try:
+        loaded = load(detector)
+    except _UNUSABLE as error:
+        raise _LeftOut(_told(error)) from error
+    if contents(loaded.loader.dataset) != data:
+        raise _LeftOut(f'its validation set is another than that of {first}.')
+    try:
+        return detect(loaded, [scene.number for scene in scenes], say)
+    except _BROKEN_OFF as error:
+        raise _LeftOut(str(error)) from error
+
+
+def _told(error: Exception) -> str:
+    """Return what an error says; a KeyError says a key alone."""
+    return f'there is no {error}' if isinstance(error, KeyError) else str(
+        error)
 
 
 def _shown(found: Sequence[Found], scenes: Sequence[Scene], colors: Colors,
@@ -78,6 +116,7 @@ def _shown(found: Sequence[Found], scenes: Sequence[Scene], colors: Colors,
     figures = [_bars(found, colors)] if len(found) > 1 else []
     figures += [_boxes(number, scene, found)
                 for number, scene in enumerate(scenes, 1)]
+    text += [f'{each.name} finds nothing.' for each in found if each.nothing]
     text.append('One pass of the last checkpoints over the validation set; '
                 'boxes are drawn from a score of 0.5 on.')
     return Section(_NAME, _TITLE, text, figures, [_table(found)])
@@ -129,14 +168,15 @@ def _bars(found: Sequence[Found], colors: Colors) -> Picture:
 
 def _boxes(number: int, scene: Scene, found: Sequence[Found]) -> Picture:
     panels: Dict[str, list] = {'ground truth': scene.truth}
-    panels.update({each.name: each.boxes[scene.number] for each in found})
+    panels.update({each.name: each.boxes.get(scene.number, [])
+                   for each in found})
     height, width = scene.pixels.shape[:2]
     rows = (len(panels) + 1) // 2
     figure = Figure((WIDTH, rows * (WIDTH / 2 * height / width + 0.3)),
                     layout='constrained')
     axes = figure.subplots(rows, 2, squeeze=False)
     for axis, (title, boxes) in zip(axes.flat, panels.items()):
-        axis.set_title(title, fontsize=10)
+        axis.set_title(wrapped(title, 1.9, 10), fontsize=10)
         draw_detections(axis, scene.pixels, boxes)
     for axis in axes.flat[len(panels):]:
         axis.set_axis_off()

@@ -2,7 +2,7 @@
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from .charts import Line, Picture
-from .colors import run_colors, stream_colors
+from .colors import run_colors, stream_colors, style_of
 from .curves import Curve, streams_of
 from .runs import Run
 
@@ -43,7 +43,8 @@ def choose_colors(runs: Sequence[Run]) -> Colors:
 def lines_of(found: Dict[str, Optional[Curve]],
              colors: Dict[str, str]) -> List[Line]:
     """Return a line per curve that is there."""
-    return [Line(name, each.xs, each.ys, colors[name])
+    return [Line(name, each.xs, each.ys, colors[name],
+                 style=style_of(name, colors))
             for name, each in found.items() if each is not None]
 
 

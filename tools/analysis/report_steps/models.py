@@ -1,6 +1,14 @@
 """The detectors of some runs, and the teachers they learnt from."""
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, NamedTuple, Sequence
+from typing import (
+    Any,
+    Callable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+)
 
 from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -29,15 +37,21 @@ class Detector(NamedTuple):
 
 def is_detector(run: Run) -> bool:
     """Whether the run trains a detector that COCO's metric evaluates."""
-    return bool(coco_metrics(run.cfg or {}))
+    return coco_metric(run.cfg or {}) is not None
 
 
-def coco_metrics(cfg: Any) -> List[Any]:
-    """Return the configs of COCO's metric in the validation."""
+def coco_metric(cfg: Any) -> Optional[Any]:
+    """Return the config of the first COCO metric of boxes, if any is."""
     metrics = cfg.get('val_evaluator') or []
     metrics = [metrics] if isinstance(metrics, dict) else metrics
-    return [metric for metric in metrics
-            if str(metric.get('type')).split('.')[-1] == 'CocoMetric']
+    return next((
+        metric for metric in metrics
+        if str(metric.get('type')).split('.')[-1] == 'CocoMetric'
+        and 'bbox' in _listed(metric.get('metric', 'bbox'))), None)
+
+
+def _listed(names: Any) -> Sequence[str]:
+    return [names] if isinstance(names, str) else names
 
 
 def find_detectors(runs: Sequence[Run]) -> List[Detector]:

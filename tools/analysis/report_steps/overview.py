@@ -12,8 +12,9 @@ _HEAD = ['run', 'iterations', 'metric (%)', 'final', 'best',
          'ms per iteration', 'peak memory (MB)', 'total time', 'config',
          'versions']
 _TEXT = ('Time per iteration is the median of the logged intervals; total '
-         'time is that of the text logs, with validation and without the '
-         'pauses between the sessions of a resumed run.')
+         'time is that of the text logs, with validation, without the pauses '
+         'between the sessions of a resumed run and without sessions that '
+         'were begun anew.')
 
 
 def overview(runs: Sequence[Run]) -> Section:
@@ -34,7 +35,8 @@ def _row(run: Run) -> List[str]:
     memory = _finite(train, 'memory')
     done = [r['iter'] for r in [*train, *run.records.streams]]
     epochs = [r['epoch'] for r in train if 'epoch' in r]
-    counted = f' (epoch {max(epochs):.0f}{_planned(run)})' if epochs else ''
+    counted = (f' (epoch {max(epochs):.0f}{_planned(run, "max_epochs")})'
+               if epochs else _planned(run, 'max_iters'))
     return [
         run.name,
         f'{max(done):.0f}{counted}' if done else '–',
@@ -49,8 +51,8 @@ def _row(run: Run) -> List[str]:
     ]
 
 
-def _planned(run: Run) -> str:
-    planned = ((run.cfg or {}).get('train_cfg') or {}).get('max_epochs')
+def _planned(run: Run, key: str) -> str:
+    planned = ((run.cfg or {}).get('train_cfg') or {}).get(key)
     return f' of {planned}' if planned else ''
 
 

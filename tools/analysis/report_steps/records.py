@@ -4,6 +4,7 @@ A session is one start of a training: a folder named after the time. A resumed
 training has several.
 """
 import json
+import math
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
@@ -48,7 +49,9 @@ def read_session(folder: Path) -> Session:
             session.train.append(record)
         else:
             done = session.train[-1]['iter'] if session.train else 0
-            session.val.append({**record, 'iter': done})
+            # An epoch is never larger than the iterations in it.
+            session.val.append(
+                {**record, 'iter': max(done, record.get('step', 0))})
     for record in _read_lines(folder / STREAMS):
         if record is None or 'iter' not in record:
             broken += 1
@@ -71,12 +74,38 @@ def merge(sessions: Sequence[Session]) -> Session:
     """
     merged = Session([], [], [], sum(s.broken for s in sessions))
     for session in sessions:
-        logged = [r['iter'] for r in session.train + session.streams]
-        if not logged:
+        begin = _begin(session)
+        if begin is None:
             continue
-        for old, new in zip(merged[:3], session[:3]):
-            old[:] = [r for r in old if r['iter'] < min(logged)] + new
+        for old in merged[:3]:
+            old[:] = [r for r in old if r['iter'] < begin]
+        done = max((r['iter'] for r in merged.train), default=0)
+        merged.train.extend(session.train)
+        merged.streams.extend(session.streams)
+        # A validation may come before the first line of a resumed training.
+        merged.val.extend({**r, 'iter': max(done, r['iter'])}
+                          for r in session.val)
     return merged
+
+
+def kept(sessions: Sequence[Session]) -> List[bool]:
+    """Return of which sessions :func:`merge` keeps anything.
+
+    Args:
+        sessions: In the order in which they were started.
+    """
+    found: List[bool] = []
+    later = math.inf
+    for begin in map(_begin, reversed(sessions)):
+        found.append(begin is not None and begin < later)
+        later = min(later, math.inf if begin is None else begin)
+    return found[::-1]
+
+
+def _begin(session: Session) -> Optional[float]:
+    """Return the first iteration that was logged; None if none was."""
+    return min((r['iter'] for r in session.train + session.streams),
+               default=None)
 
 
 def _read_lines(file: Path) -> Iterator[Optional[Record]]:

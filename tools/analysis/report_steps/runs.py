@@ -3,12 +3,12 @@ import re
 import time
 from collections import Counter
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
-from .records import Session, merge, read_session, session_folders
+from .records import Session, kept, merge, read_session, session_folders
 
 _STAMP = re.compile(r'(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - ')
 # Of mmdeepkd's summary at the start; of MMEngine's environment.
@@ -20,7 +20,7 @@ class LogFacts(NamedTuple):
     """What the text logs tell."""
 
     versions: str
-    # From the first to the last line, over all sessions.
+    # From the first to the last line, over the sessions that count.
     seconds: Optional[float]
 
 
@@ -35,6 +35,8 @@ class Run(NamedTuple):
     config_name: str
     cfg: Optional[Config]
     checkpoint: Optional[Path]
+    # Why there is no config.
+    config_error: str = ''
 
 
 def read_runs(folders: Sequence[Path],
@@ -65,24 +67,43 @@ def read_run(folder: Path, name: str) -> Run:
     """Read the run of a work directory."""
     if not folder.is_dir():
         raise FileNotFoundError(f'there is no work directory {folder}.')
-    sessions = session_folders(folder)
-    if not sessions:
+    folders = session_folders(folder)
+    if not folders:
         raise FileNotFoundError(_no_run(folder))
-    config = _newest([*folder.glob('*.py'),
-                      *(s / 'vis_data' / 'config.py' for s in sessions)])
-    named = _newest(list(folder.glob('*.py')))
-    return Run(name, folder, merge([read_session(s) for s in sessions]),
-               _read_logs(sessions), named.name if named else '',
-               None if config is None else _read_config(config),
-               _checkpoint(folder))
+    sessions = [read_session(each) for each in folders]
+    # Those that validated alone, or that were begun anew, do not count.
+    trained = [each for each, counts in zip(folders, kept(sessions))
+               if counts] or folders[-1:]
+    config = _config_file(trained)
+    cfg, error = _read_config(config) if config else (None, '')
+    return Run(name, folder, merge(sessions), _read_logs(trained),
+               _config_name(folder, config), cfg, _checkpoint(folder), error)
 
 
-def _read_config(path: Path) -> Optional[Config]:
-    # A package that it imports may be missing here: the curves need none.
+def _config_file(sessions: Sequence[Path]) -> Optional[Path]:
+    """Return what MMEngine resolved, of the last session that has it.
+
+    The files beside the sessions may be anybody's: they are never executed.
+    """
+    files = [each / 'vis_data' / 'config.py' for each in sessions]
+    return next((file for file in reversed(files) if file.is_file()), None)
+
+
+def _config_name(folder: Path, config: Optional[Path]) -> str:
+    """Return how the config was called: MMEngine copies it under its name."""
+    text = config.read_bytes() if config else b''
+    return max(((file.read_bytes() == text, file.stat().st_mtime, file.name)
+                for file in folder.glob('*.py')), default=('',))[-1]
+
+
+def _read_config(path: Path) -> Tuple[Optional[Config], str]:
+    """Return the config, or why it cannot be read."""
+    # It is code that imports packages, here perhaps missing or others: it may
+    # raise anything, and only the detections need it.
     try:
-        return Config.fromfile(path)
-    except (ImportError, OSError, SyntaxError, ValueError):
-        return None
+        return Config.fromfile(path), ''
+    except Exception as error:
+        return None, f'{type(error).__name__}: {error}'
 
 
 def _folder_names(folders: Sequence[Path]) -> List[str]:
@@ -102,11 +123,6 @@ def _no_run(folder: Path) -> str:
     if inner:
         return f'{said}; give the folders in it ({", ".join(inner[:8])}).'
     return f'{said}; give the work directory of a training.'
-
-
-def _newest(files: Sequence[Path]) -> Optional[Path]:
-    there = [file for file in files if file.is_file()]
-    return max(there, key=lambda f: f.stat().st_mtime) if there else None
 
 
 def _checkpoint(folder: Path) -> Optional[Path]:

@@ -49,7 +49,9 @@ def gsnr(runs: Sequence[Run], colors: Colors) -> Section:
     return section(
         'gsnr', 'Signal-to-noise ratio', figures,
         'No run has measured its streams: add '
-        "custom_hooks=[dict(type='mmdeepkd.GSNRHook')] to its config.")
+        "default_hooks=dict(gsnr=dict(type='mmdeepkd.GSNRHook')) to its "
+        'config, or --cfg-options default_hooks.gsnr.type=mmdeepkd.GSNRHook '
+        'to its command.')
 
 
 def _by_part(found: Dict[str, Curve]) -> Dict[str, Dict[str, Curve]]:
