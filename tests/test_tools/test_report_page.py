@@ -61,7 +61,7 @@ def test_no_word_in_the_first_column_is_broken_on_a_phone(page_file):
     with open_page(page_file, PHONE) as page:
         assert page.evaluate("""() => {
             const cell = [...document.querySelectorAll('tbody th')].pop();
-            return cell.innerText === 'plain' && cell.offsetWidth >= 70;
+            return cell.innerText === 'plain' && cell.offsetWidth >= 100;
         }""")
 
 

@@ -11,7 +11,7 @@ OTHERS = 99
 _NO_TOPK = topk(OTHERS, ALWAYS)
 # As the config has it.
 DELTA = 0.075
-GRID = (5, 10, 20, 40, 60, 80, OTHERS)
+GRID = (10, 40, 80, OTHERS)
 # The one that the config is shipped with.
 SHIPPED_K = 40
 # Of the mass, beside the hook's default.
