@@ -6,7 +6,13 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, MODELS, RUNNERS, DefaultScope
 
-from mmdeepkd.engine import DeepKDOptimWrapper, DistillRunner, DynamicTopKHook
+from mmdeepkd.engine import (
+    DeepKDOptimWrapper,
+    DistillRunner,
+    DynamicTopKHook,
+    GSNRHook,
+    GSNRMomentumHook,
+)
 from tests.helpers import classifiers, distillers
 from tests.helpers.batches import detection_batch
 from tests.helpers.detectors import faster_rcnn
@@ -68,3 +74,16 @@ def test_the_dot_wrapper_of_the_readme_is_built():
 
     assert wrapper.optimizer.leaders() == dict(
         task='task', distill='distill', plain='plain')
+
+
+def test_the_hooks_of_the_readme_are_built():
+    text = re.search(r'```python\n(default_hooks = .*?)```', README,
+                     re.DOTALL).group(1)
+    given = {}
+    exec(text, given)  # noqa: S102  (our own README)
+
+    assert type(HOOKS.build(given['default_hooks']['gsnr'])) is GSNRHook
+    for kind in (GSNRMomentumHook, DynamicTopKHook):
+        call = re.search(rf'`({kind.__name__}\(.*?\))`', README).group(1)
+        assert isinstance(
+            eval(call, {kind.__name__: kind}), kind)  # noqa: S307

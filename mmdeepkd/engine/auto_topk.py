@@ -68,7 +68,8 @@ def choose_topk(runner: Runner, losses: Sequence[nn.Module], num_logits: int,
 def _on_all_ranks(look: Callable[[], Choice]) -> Choice:
     """Return a rank's own choice, or raise on all if one of them fails.
 
-    The others would wait for a rank that has left.
+    The others would wait for a rank that has left. Those of a model that
+    communicates in its forward still do, until the backend's timeout.
     """
     if world_size() == 1:
         return look()

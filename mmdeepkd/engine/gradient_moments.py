@@ -68,8 +68,9 @@ class GradientMoments:
             parts: ``{name: indices of parameters}``.
 
         Returns:
-            ``{name: mean over the elements whose variance is not 0}``; a
-            part without such an element is left out.
+            ``{name: mean over the elements whose gradient varies}``, in the
+            sense of :func:`mmdeepkd.functional.gsnr`; a part without such an
+            element is left out.
         """
         sums = {i: self._sums(i) for i, mean in enumerate(self._means)
                 if mean is not None}

@@ -50,7 +50,8 @@ def remarks(choice: Choice, wish: Wish, initial_k: int,
         steps: Epochs or iterations of the training, of which each sets K.
     """
     found = []
-    if choice.static_k == initial_k:
+    # Of a K of 1 the hook speaks itself.
+    if choice.phases[0] > 0 and 1 < choice.static_k == initial_k:
         found.append(
             f'K begins with {initial_k}, the static K itself, so that it '
             'does not grow in the first phase: set a smaller initial_ratio')

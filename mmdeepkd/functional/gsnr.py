@@ -26,7 +26,7 @@ def gsnr(mean: Tensor, variance: Tensor, samples: int) -> Tensor:
     (n - 1) / (n - 3) / Var. Corrected for both it is unbiased where the
     samples are independent and normal. A single estimate may be negative;
     the average over many is meant. That is not robust: an element whose
-    gradient hardly varies has a ratio of thousands, and dominates a mean.
+    gradient hardly varies has a ratio of up to 1e10, and dominates a mean.
 
     Args:
         mean: Sample mean of the gradient, of any shape.
@@ -72,8 +72,10 @@ def gsnr_offsets(ratios: Mapping[str, float],
     argues; equal ratios get the base momentum; none leaves
     [-delta, delta]. A ratio below a hundredth of the largest, negative ones
     too, counts as that hundredth: an estimate around 0 has no logarithm to
-    trust, and so its offset neither jumps nor turns where it changes sign.
-    The mapping is this package's choice: the paper fixes the offsets by hand.
+    trust, and so its offset neither jumps nor turns where it changes sign,
+    as long as another ratio is positive. Where the last positive one is lost
+    all offsets become 0 at once. The mapping is this package's choice: the
+    paper fixes the offsets by hand.
 
     Args:
         ratios: ``{stream: GSNR}``.

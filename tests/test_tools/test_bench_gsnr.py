@@ -15,7 +15,14 @@ from tools.bench_steps.executor import Executor
 from tools.bench_steps.pool import Task, TaskError
 from tools.bench_steps.report import Facts
 from tools.bench_steps.runs import ROOT, Result, Run, identify, resolve
-from tools.gsnr_steps import detecting, pictures, plan, streams, tables
+from tools.gsnr_steps import (
+    detecting,
+    pictures,
+    plan,
+    results,
+    streams,
+    tables,
+)
 from tools.gsnr_steps.detecting import Detected, Detection
 from tools.gsnr_steps.page import PICTURES, Measured, page
 from tools.gsnr_steps.streams import Choice, Watched
@@ -255,9 +262,10 @@ def test_the_page_has_the_numbers_and_its_pictures(course, tmp_path):
             'of the first: "static K 23"') in words
     section = words.split("## K: 'auto'")[1]
     assert section.index('K = 22 in 2') < section.index('| Method')
-    assert ('At the temperature of the loss, 4, this teacher is nearly flat '
-            'over the non-target classes. A teacher that is flat over all 99 '
-            'gets K = 95 for share=0.95 and K = 80 for share=0.8') in words
+    assert ('At the temperature of the loss, 4, a teacher that is flat over '
+            'all 99 non-target classes gets K = 95 for share=0.95 and K = 80 '
+            'for share=0.8.') in words
+    assert 'nearly flat' not in words
     assert 'box mAP of the teacher 71.0, of the student 56.0' in words
     assert 'nan' not in text and 'None' not in text
 
@@ -409,3 +417,12 @@ def test_real_runs_are_watched_driven_and_choose(tmp_path):
     choice = streams.read_choice(executor.folder(both) / 'mmengine')
     assert 1 <= choice.k <= 99 and 'auto: ' in choice.reason
     assert not list(executor.folder(plain).glob('mmengine/*/streams.jsonl'))
+
+
+@pytest.mark.parametrize('low, nearly', [(78, True), (59, False)])
+def test_a_teacher_is_flat_if_it_gets_what_a_flat_one_gets(low, nearly):
+    auto = [arm for arm in plan.FULL.topk if 'auto' in arm.name]
+    choices = {arm.title: [Choice(low if '_low' in arm.name else 94, '')]
+               for arm in auto}
+
+    assert ('nearly flat' in results.flat_choice(auto, choices)) == nearly

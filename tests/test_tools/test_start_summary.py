@@ -48,6 +48,7 @@ streams          stream      momentum  backward  losses
                  non_target  0.925     1         non_target.loss_deepkd
                  2 backwards per iteration
 DynamicTopKHook  K from 6 to 8 at 30 % of the epochs, 8 until 70 %, then up to all 10 non-target classes
+GSNRHook         GSNR over 8 updates every 50 iterations, in 9 parts
 optimizer        DecoupledSGD in DeepKDOptimWrapper: weight decay 0.0001, semantics paper, merge True, clip_grad max_norm=10, nonfinite raise
 precision        float32
 length           1 epochs x 2 iterations

@@ -161,7 +161,7 @@ def _topk(plan: GSNRPlan, measured: Measured) -> List[str]:
     return [
         "## K: 'auto' against a grid",
         _words('What auto chose:'), bullets(choice_lines(measured.choices)),
-        _words(flat_choice(auto)),
+        _words(flat_choice(auto, measured.choices)),
         _words('DeepKD over KD with the dynamic schedule of K (by the '
                'config, the middle phase from 30 to 70 % of the epochs), '
                'by its static K, each at its own learning rate. The config '

@@ -10,6 +10,9 @@ from ..bench_steps.statistic import estimate, paired
 from .plan import OTHERS, share_of
 from .streams import Choice
 
+# Of all classes: how near K is to that of a flat teacher, not to differ.
+_NEAR = 0.03
+
 
 def accuracy_table(arms: Sequence[Arm], outcome: Outcome,
                    references: Sequence[Arm]) -> str:
@@ -54,16 +57,21 @@ def best(arms: Sequence[Arm], outcome: Outcome) -> Arm:
         list(test_by_seed(outcome, arm.name).values())).mean)
 
 
-def flat_choice(auto: Sequence[Arm]) -> str:
-    """Say how little an automated K says at a high temperature."""
+def flat_choice(auto: Sequence[Arm],
+                choices: Dict[str, Sequence[Choice]]) -> str:
+    """Say what a flat teacher would get, and whether this one differs."""
     temperature = resolve(Run(auto[0].config, 0)).model.losses.temperature
     shares = sorted({share_of(arm) for arm in auto}, reverse=True)
     flat = ' and '.join(f'K = {ceil(share * OTHERS)} for share={share:g}'
                         for share in shares)
-    return (f'At the temperature of the loss, {temperature:g}, this teacher '
-            'is nearly flat over the non-target classes. A teacher that is '
-            f'flat over all {OTHERS} gets {flat}: here an automated K mostly '
-            'restates `share`, and says little about the teacher.')
+    said = (f'At the temperature of the loss, {temperature:g}, a teacher '
+            f'that is flat over all {OTHERS} non-target classes gets {flat}.')
+    apart = max((abs(choice.k - ceil(share_of(arm) * OTHERS))
+                 for arm in auto for choice in choices[arm.title]), default=0)
+    if apart > _NEAR * OTHERS:
+        return said
+    return (f'{said} This one is nearly flat: an automated K mostly restates '
+            '`share`, and says little about the teacher.')
 
 
 def comparison(outcome: Outcome, one: Arm, other: Arm) -> str:

@@ -43,7 +43,7 @@ class GSNRHook(Hook):
       whose gradient varies (by more than 1e-5 of its mean, about what
       float32 sums leave of equal values); an update in which an element has
       no gradient of a stream is a sample of 0. It is no robust mean: an
-      element whose gradient hardly varies has a ratio of thousands and
+      element whose gradient hardly varies has a ratio of up to 1e10 and
       dominates it.
 
     Reported is, after each window and as they were in it: ``gsnr/<stream>``,

@@ -223,6 +223,6 @@ class GSNRMomentumHook(GSNRHook):
             'GSNRMomentumHook sets the momentum offsets, so that those of the '
             "checkpoint are not the config's; it goes on from the "
             f"checkpoint's running means of GSNR ({self._smoothed()})."
-            + (' It was saved within a window, whose report is lost: until '
-               'the next one the momenta may differ from those of the '
-               'uninterrupted run.' if inside else ''))
+            + (' It may have been saved within a window, whose report is '
+               'lost then: until the next one the momenta may differ from '
+               'those of the uninterrupted run.' if inside else ''))

@@ -28,8 +28,8 @@ _NAME, _TITLE = 'detections', 'Detections'
 _MOST_BARS = 20
 _TEACHER = '#888888'
 # What building may raise of a run of another place, or an unfinished one.
-_UNUSABLE = (ImportError, KeyError, OSError, RuntimeError, TypeError,
-             ValueError, UnsafeCheckpointError)
+_UNUSABLE = (AssertionError, AttributeError, ImportError, KeyError, OSError,
+             RuntimeError, TypeError, ValueError, UnsafeCheckpointError)
 # What running may raise: an image that is gone, too little memory.
 _BROKEN_OFF = (OSError, RuntimeError)
 

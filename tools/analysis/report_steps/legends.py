@@ -33,7 +33,11 @@ def legend_height(names: Sequence[str]) -> float:
 
 
 def wrapped(name: str, inches: float, font: float) -> str:
-    """Break a name into lines, anywhere if it has no place to break it."""
+    """Break a name into lines, anywhere if it has no place to break it.
+
+    A dollar is one, and begins no formula.
+    """
+    name = name.replace('$', r'\$')
     width = _width(name, font)
     if width <= inches:
         return name

@@ -13,8 +13,8 @@ _HEAD = ['run', 'iterations', 'metric (%)', 'final', 'best',
          'versions']
 _TEXT = ('Time per iteration is the median of the logged intervals; total '
          'time is that of the text logs, with validation, without the pauses '
-         'between the sessions of a resumed run and without sessions that '
-         'were begun anew.')
+         'between the sessions of a resumed run and without sessions of '
+         'which a later one logged all iterations again.')
 
 
 def overview(runs: Sequence[Run]) -> Section:
