@@ -61,3 +61,10 @@ def check_stable(actual: Tensor, data: Dict[str, Any], key: str) -> None:
     rtol, atol = {'float64': (1e-6, 1e-10), 'float32': (1e-3, 5e-5)}[
         data['dtype']]
     _compare(actual, data[key], rtol, atol, key)
+
+
+def check_diffusion(actual: Tensor, data: Dict[str, Any], key: str) -> None:
+    """Compare a value or gradient of DiffKD at the README's tolerances."""
+    rtol, atol = {'float64': (1e-7, 1e-9), 'float32': (1e-3, 1e-4)}[
+        data['dtype']]
+    _compare(actual, data[key], rtol, atol, key)

@@ -1,6 +1,8 @@
 """Registered loss modules: they hold the weights and reduce once."""
 from .crld_loss import CRLDLoss
 from .deepkd_loss import DeepKDLoss
+from .diffkd_logits_loss import DiffKDLogitsLoss
+from .diffkd_loss import DiffKDLoss
 from .dist_loss import DISTLoss
 from .dkd_loss import DKDLoss
 from .dkdmod_loss import DKDModLoss
@@ -13,6 +15,7 @@ from .mlkd_loss import MLKDLoss
 
 __all__ = [
     'CRLDLoss', 'DISTLoss', 'DKDLoss', 'DKDModLoss', 'DeepKDLoss',
-    'ForegroundLoss', 'GDKD3Loss', 'GDKDAutoWLoss', 'GDKDLoss', 'GDKDSLoss',
-    'KDLoss', 'LSGDKDLoss', 'MLKDLoss'
+    'DiffKDLogitsLoss', 'DiffKDLoss', 'ForegroundLoss', 'GDKD3Loss',
+    'GDKDAutoWLoss', 'GDKDLoss', 'GDKDSLoss', 'KDLoss', 'LSGDKDLoss',
+    'MLKDLoss'
 ]

@@ -74,7 +74,8 @@ class ForegroundLoss(PrintsSettings):
         loss: Config of the inner loss, over all classes and of one view.
 
     Raises:
-        TypeError: It builds something that is no distillation loss.
+        TypeError: It builds something that is no distillation loss, or one
+            on features.
         ValueError: The inner loss compares two views, or takes the last
             class for background, of which the foreground has none.
 
@@ -99,6 +100,10 @@ class ForegroundLoss(PrintsSettings):
                 f'ForegroundLoss got {name}, which is no distillation loss: '
                 'it must name its gradient streams in a class attribute '
                 '`streams`, as mmdeepkd.KDLoss does.')
+        if getattr(self.loss, 'needs_adapter', False):
+            raise TypeError(
+                f'ForegroundLoss got {name}, which compares features and not '
+                'the logits of RoIs: list it in losses on its own.')
         views = getattr(self.loss, 'views', 1)
         if views != 1:
             raise ValueError(

@@ -30,7 +30,10 @@ CONFIGS = [
 
 
 def test_no_loss_is_left_out():
-    assert {config['type'] for config in CONFIGS} == set(room.__all__)
+    assert {config['type'] for config in CONFIGS} == {
+        name for name in room.__all__
+        if not getattr(vars(room)[name], 'needs_adapter', False)
+    }
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])

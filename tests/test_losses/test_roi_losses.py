@@ -262,6 +262,12 @@ class BareLoss(nn.Module):
         return dict(distill=(student - teacher).abs().sum())
 
 
+def test_a_loss_on_features_is_refused():
+    with pytest.raises(TypeError, match='ForegroundLoss got DiffKDLoss, which '
+                       'compares features'):
+        ForegroundLoss(dict(type='mmdeepkd.DiffKDLoss'))
+
+
 def test_a_loss_that_tells_nothing_of_views_compares_one():
     student, teacher, target = batch()
     rows = target != BACKGROUND

@@ -11,7 +11,8 @@ OTHERS = dict(
     standardize=True, base='dkd', semantics='released', split='top1',
     kl_type='reverse', strategy='worst', norm_mode='both', mode='v2',
     background='teacher', wv_weight=0.1, cv_weight=0.2, tau_weak=0.35,
-    tau_strong=0.45)
+    tau_strong=0.45, channels=9, levels=[1], align='error', num_steps=10,
+    diffusion_weight=0.8, autoencoder_weight=0.9)
 CLASSES = [
     value for name, value in sorted(vars(losses).items())
     if inspect.isclass(value) and name.endswith('Loss')
