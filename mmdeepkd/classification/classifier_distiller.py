@@ -1,16 +1,25 @@
-"""Distillation of the logits of image classifiers."""
+"""Distillation of the logits and feature maps of image classifiers."""
 import copy
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from contextlib import nullcontext
+from typing import (
+    Any,
+    ContextManager,
+    Dict,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import torch
 from mmpretrain.structures import DataSample
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmdeepkd.distillers import (
     BaseDistiller,
-    Classes,
-    ClassMap,
     ClassMapping,
+    Place,
     Root,
     check_num_logits,
     check_topk,
@@ -27,15 +36,14 @@ from .batches import gather_target, image_shapes, pixel_format
 from .logits import (
     LogitCapture,
     check_logits,
-    count_logits,
     logits_module,
+    map_classes,
     network_of,
     teacher_roots,
 )
-from .loss_checks import check_losses
-
-# What is appended to the names of the student's losses, by number of views.
-_SUFFIXES = {1: ('', ), 2: ('_weak', '_strong')}
+from .loss_checks import check_losses, reads_maps
+from .maps import BackboneMaps, map_places, recording_maps
+from .two_views import VIEW_SUFFIXES, task_names
 
 
 @MODELS.register_module()
@@ -47,6 +55,11 @@ class ClassifierDistiller(BaseDistiller):
     Network", arXiv 1503.02531, Sec. 2, and the methods after it). Batch
     augmentation (Mixup, CutMix) runs once, in the student's preprocessor; the
     teacher sees that batch, re-normalised to its own pixel format.
+
+    Losses on features (DiffKD) compare the last maps of the backbones, or
+    those the loss names, or the logits; what they train beside the student is
+    the child ``distill``. Where all losses compare maps the classes of the
+    teacher, and its head, are of no interest.
 
     Losses of two views (MLKD, CRLD) need two batches of images, weak and
     strong; student and teacher run on each. The student's own loss is
@@ -124,22 +137,18 @@ class ClassifierDistiller(BaseDistiller):
             channels_last=channels_last)
         self._pixel_formats = (pixel_format(self.student, 'student'),
                                pixel_format(self.teacher, 'teacher'))
-        self._counts = [
-            count_logits(logits_module(model, role), role)
-            for model, role in ((self.student, 'student'), (self.teacher,
-                                                            'teacher'))
-        ]
-        self.class_map = ClassMap(
-            teacher_class_map,
-            Classes(*self._counts, network_of(self.teacher).class_names,
-                    'num_classes'),
-            background=False)
-        others = self.num_logits - 1
-        check_num_logits(self.losses, self.num_logits)
-        check_topk(self.losses, others,
-                   f'classifiers {others} non-target classes')
+        maps = [reads_maps(loss) for loss in self.losses]
+        self._reads_maps, self._reads_logits = any(maps), not all(maps)
+        self.class_map = map_classes(self.student, self.teacher,
+                                     teacher_class_map, self._reads_logits)
+        if self._reads_logits:
+            others = self.num_logits - 1
+            check_num_logits(self.losses, self.num_logits)
+            check_topk(self.losses, others,
+                       f'classifiers {others} non-target classes')
         self._views = check_losses(self.losses, self.data_preprocessor)
         self._capture = LogitCapture(logits_module(self.student, 'student'))
+        self._build_adapters()
 
     @property
     def num_logits(self) -> int:
@@ -158,7 +167,8 @@ class ClassifierDistiller(BaseDistiller):
         Returns:
             ``loss_cls`` and whatever else the student's head returns (two
             views: with ``_weak``, ``_strong``), and
-            ``<stream>.loss_<method>``.
+            ``<stream>.loss_<method>``; of losses on features see
+            :func:`~mmdeepkd.distillers.features.feature_losses`.
 
         Raises:
             ValueError: The batch has another number of views than the
@@ -174,27 +184,39 @@ class ClassifierDistiller(BaseDistiller):
         target = gather_target(data_samples, self.num_logits)
         losses: Losses = {}
         logits_student, logits_teacher = [], []
-        for view, suffix in zip(views, _SUFFIXES[self._views]):
-            task, logits = self._run_student(view, data_samples)
-            losses.update(_task_names(task, suffix))
-            logits_student.append(logits)
-            logits_teacher.append(self._run_teacher(view, data_samples))
+        for view, suffix in zip(views, VIEW_SUFFIXES[self._views]):
+            with self._recording() as maps:
+                task, logits = self._run_student(view, data_samples)
+                losses.update(task_names(task, suffix))
+                logits_student.append(logits)
+                logits_teacher.append(self._run_teacher(view, data_samples))
         pair = (logits_student, logits_teacher) if self._views > 1 else (
             logits_student[0], logits_teacher[0])
-        for name, loss in zip(self._loss_names, self.losses):
+        for name, loss in self.logit_losses:
             for stream, value in loss(*pair, target).items():
                 losses[f'{stream}.{name}'] = value
+        for name, loss in self.feature_losses:
+            places = self._loss_places[name]
+            features = maps.pairs(places) if reads_maps(loss) else {
+                place.name: pair for place in places}
+            losses.update(self._compare_features(name, loss, features))
         return losses
+
+    def _recording(self) -> ContextManager[BackboneMaps]:
+        if not self._reads_maps:
+            return nullcontext(BackboneMaps([], []))
+        return recording_maps(self.student, self.running_teacher())
 
     def _run_student(self, inputs: Tensor,
                      data_samples: Any) -> Tuple[Losses, Tensor]:
         with self._capture.recording() as outputs, explain_single_value():
             losses = self.student.loss(
                 self._student_inputs(inputs), data_samples)
-        return losses, check_logits(outputs, self._counts[0], 'student')
+        return losses, check_logits(outputs, self.num_logits, 'student')
 
     @torch.no_grad()
-    def _run_teacher(self, inputs: Tensor, data_samples: Any) -> Tensor:
+    def _run_teacher(self, inputs: Tensor,
+                     data_samples: Any) -> Optional[Tensor]:
         source, wanted = self._pixel_formats
         if source != wanted:
             # Of two views img_shape is that of neither.
@@ -202,18 +224,22 @@ class ClassifierDistiller(BaseDistiller):
                 inputs, data_samples if self._views == 1 else (),
                 source.divisor)
             inputs = convert_pixels(inputs, source, wanted, shapes)
-        logits = self.running_teacher()(inputs)
+        teacher = self.running_teacher()
+        if not self._reads_logits:
+            # Its maps are recorded; neck and head would run for nothing.
+            teacher.backbone(inputs)
+            return None
         return self.class_map(
-            check_logits([logits], self._counts[1], 'teacher'))
+            check_logits([teacher(inputs)],
+                         self.class_map.num_classes_teacher, 'teacher'))
+
+    def _places(self, loss: nn.Module) -> List[Place]:
+        if reads_maps(loss):
+            return map_places(loss, self.student, self.teacher)
+        return [Place('logits', 0, 0, self.num_logits, self.num_logits)]
 
     def _teacher_network(self, teacher: Any) -> Any:
         return network_of(teacher)
 
     def _teacher_roots(self) -> List[Root]:
         return teacher_roots(self.teacher)
-
-
-def _task_names(losses: Losses, suffix: str) -> Losses:
-    """Rename mmpretrain's ``loss``, which is the total's name in the log."""
-    return {('loss_cls' if name == 'loss' else name) + suffix: value
-            for name, value in losses.items()}

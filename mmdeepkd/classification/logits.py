@@ -1,13 +1,13 @@
 """Where a classifier's logits are, and the ones its loss computed."""
 from contextlib import contextmanager
-from typing import Any, Iterator, List
+from typing import Any, Iterator, List, Optional
 
 from mmpretrain.models.classifiers import HuggingFaceClassifier, TimmClassifier
 from mmpretrain.models.heads import ArcFaceClsHead, ClsHead
 from mmpretrain.models.losses import FocalLoss
 from torch import Tensor, nn
 
-from mmdeepkd.distillers import Root
+from mmdeepkd.distillers import Classes, ClassMap, ClassMapping, Root
 
 # Classifiers that only wrap the network of another library.
 _WRAPPERS = (TimmClassifier, HuggingFaceClassifier)
@@ -101,6 +101,36 @@ def count_logits(module: nn.Module, role: str) -> int:
         f'the {type(module).__name__} of the {role} does not say how many '
         'classes it has: use a head with an attribute num_classes, such as '
         'LinearClsHead.')
+
+
+def map_classes(student: nn.Module, teacher: nn.Module,
+                mapping: Optional[ClassMapping],
+                reads_logits: bool) -> ClassMap:
+    """Return the classes that student and teacher share.
+
+    Args:
+        student: Both are classifiers.
+        teacher: The same.
+        mapping: ``teacher_class_map``, or None.
+        reads_logits: Whether a loss compares logits; otherwise the teacher's
+            classes, and its head, are of no interest.
+
+    Raises:
+        TypeError: A model gives no softmax logits of known number.
+        ValueError: The classes do not fit, or nothing is to be mapped.
+    """
+    own = count_logits(logits_module(student, 'student'), 'student')
+    if not reads_logits:
+        if mapping is not None:
+            raise ValueError(
+                'teacher_class_map is set, but the losses compare feature '
+                'maps, which have no classes: leave it out.')
+        return ClassMap(
+            None, Classes(own, own, None, 'num_classes'), background=False)
+    other = count_logits(logits_module(teacher, 'teacher'), 'teacher')
+    names = network_of(teacher).class_names
+    return ClassMap(
+        mapping, Classes(own, other, names, 'num_classes'), background=False)
 
 
 def check_logits(outputs: List[Any], num_logits: int, role: str) -> Tensor:

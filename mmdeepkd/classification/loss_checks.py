@@ -1,10 +1,19 @@
 """What the losses of a classifier demand of the rest of the config."""
-from typing import Iterable
+from typing import Iterable, List
 
 from mmpretrain.models import ClsDataPreprocessor
 from torch import nn
 
 from .two_views import TwoViewDataPreprocessor
+
+
+def reads_maps(loss: nn.Module) -> bool:
+    """Return whether a loss compares feature maps, and no logits.
+
+    Args:
+        loss: A distillation loss.
+    """
+    return getattr(loss, 'reads', 'logits') == 'maps'
 
 
 def check_losses(losses: Iterable[nn.Module],
@@ -41,18 +50,25 @@ def _check_labels(losses: Iterable[nn.Module]) -> None:
                 'batch_augments, or use a loss such as KDLoss.')
 
 
-def _count_views(losses: Iterable[nn.Module],
+def _count_views(losses: List[nn.Module],
                  preprocessor: ClsDataPreprocessor) -> int:
-    views = {getattr(loss, 'views', 1) for loss in losses}
-    if len(views) > 1:
+    names = {getattr(loss, 'views', 1): type(loss).__name__
+             for loss in losses}
+    features = [type(loss).__name__ for loss in losses
+                if getattr(loss, 'needs_adapter', False)]
+    if 2 in names and features:
+        raise ValueError(
+            f'{names[2]} needs two views of each image, and {features[0]} '
+            'compares features of one: use them in separate runs.')
+    if len(names) > 1:
         raise ValueError(
             'some of the losses need two views of each image, others one: '
             'use losses of one kind in one run.')
-    if views == {2} and not isinstance(preprocessor, TwoViewDataPreprocessor):
+    if 2 in names and not isinstance(preprocessor, TwoViewDataPreprocessor):
         raise ValueError(
             'the losses need two views of each image, which the '
             f"student's {type(preprocessor).__name__} does not "
             "take: set data_preprocessor.type='mmdeepkd."
             "TwoViewDataPreprocessor'; if the student is a config file it "
             'brings its own: set it in model.student, given as a dict.')
-    return views.pop()
+    return min(names)

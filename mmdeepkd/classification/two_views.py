@@ -4,7 +4,11 @@ from typing import Any, Dict, Optional, Sequence
 from mmpretrain.models import ClsDataPreprocessor
 from torch import Tensor
 
+from mmdeepkd.distillers.base_distiller import Losses
 from mmdeepkd.registry import MODELS
+
+#: What is appended to the names of the student's losses, by number of views.
+VIEW_SUFFIXES = {1: ('', ), 2: ('_weak', '_strong')}
 
 
 @MODELS.register_module()
@@ -95,6 +99,17 @@ class TwoViewDataPreprocessor(ClsDataPreprocessor):
         return dict(
             inputs=[weak['inputs'], strong['inputs']],
             data_samples=weak['data_samples'])
+
+
+def task_names(losses: Losses, suffix: str) -> Losses:
+    """Rename mmpretrain's ``loss``, which is the total's name in the log.
+
+    Args:
+        losses: Of the student, for one view.
+        suffix: Of that view.
+    """
+    return {('loss_cls' if name == 'loss' else name) + suffix: value
+            for name, value in losses.items()}
 
 
 def _has_views(inputs: Any) -> bool:

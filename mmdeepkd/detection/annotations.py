@@ -1,13 +1,35 @@
 """Annotations that mmdet would turn into a NaN or a wrong label."""
-from typing import Any, List, Union
+from typing import Any, List, Optional, Union
 
 import torch
+from mmdet.models.detectors import RPN
 from mmdet.structures import SampleList
 from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes, get_box_tensor
-from torch import Tensor
+from torch import Tensor, nn
+
+from .roi_capture import as_stages
 
 
-def check_annotations(data_samples: SampleList, num_classes: int) -> None:
+def count_classes(model: nn.Module) -> Optional[int]:
+    """Return the number of classes that a detector's labels may have.
+
+    Args:
+        model: Of one stage or two.
+
+    Returns:
+        C, without background; None where the detector does not tell.
+    """
+    if isinstance(model, RPN):
+        # It takes all boxes for one class, whatever their labels.
+        return None
+    head = getattr(getattr(model, 'roi_head', model), 'bbox_head', None)
+    found = None if head is None else (
+        getattr(as_stages(head)[0], 'num_classes', None))
+    return None if found is None else int(found)
+
+
+def check_annotations(data_samples: SampleList,
+                      num_classes: Optional[int]) -> None:
     """Raise if an image has a box or a label that cannot be trained on.
 
     A box without area has the regression target log(0), so that a NaN
@@ -21,7 +43,7 @@ def check_annotations(data_samples: SampleList, num_classes: int) -> None:
 
     Args:
         data_samples: Annotations of the N images.
-        num_classes: C, without background.
+        num_classes: C, without background; None: any label is right.
 
     Raises:
         ValueError: A box is not finite or has no area, or a label is not in
@@ -30,17 +52,17 @@ def check_annotations(data_samples: SampleList, num_classes: int) -> None:
     instances = [sample.gt_instances for sample in data_samples]
     if not any(map(len, instances)):
         return
-    bad = [
-        _bad_labels(found.labels, num_classes) | _bad_boxes(found.bboxes)
-        for found in instances
-    ]
+    bad = [_bad_boxes(found.bboxes) for found in instances]
+    if num_classes is not None:
+        bad = [rows | _bad_labels(found.labels, num_classes)
+               for rows, found in zip(bad, instances)]
     if not torch.cat(bad).any():
         return
     number = [bool(rows.any()) for rows in bad].index(True)
     index = int(bad[number].nonzero()[0])
     name = data_samples[number].get('img_path', f'number {number} of a batch')
     label = int(instances[number].labels[index])
-    if not 0 <= label < num_classes:
+    if num_classes is not None and not 0 <= label < num_classes:
         raise ValueError(
             f'the image {name} has a box of class {label}, the detector the '
             f'classes 0 to {num_classes - 1}: set num_classes of its box '

@@ -1,4 +1,5 @@
-"""Distillation of the RoI logits of two-stage detectors."""
+"""Distillation of detectors: RoI logits, and the maps of the neck."""
+from contextlib import ExitStack
 from typing import Any, Dict, List, Optional, Union
 
 import torch
@@ -8,46 +9,53 @@ from torch import Tensor, nn
 from mmdeepkd.distillers import (
     BaseDistiller,
     ClassMapping,
-    PixelFormat,
+    Place,
     Root,
-    check_num_logits,
-    check_topk,
     convert_pixels,
     explain_single_value,
+    maps_of,
+    pair_maps,
+    record_output,
 )
 from mmdeepkd.distillers.base_distiller import Losses
 from mmdeepkd.distillers.model_config import ModelConfig
 from mmdeepkd.registry import MODELS
 
-from .annotations import check_annotations
-from .pairing import (
-    check_two_stage,
-    classify_rois,
-    map_classes,
-    pair_stages,
-    teacher_roots,
-)
-from .roi_capture import RoICapture, RoISample, as_stages
+from .annotations import check_annotations, count_classes
+from .neck_maps import check_feature_losses, find_places
+from .pairing import teacher_roots
+from .pixel_format import pixel_format
+from .roi_logits import RoILogits, refuse_unused
 
 
 @MODELS.register_module()
 class DetectorDistiller(BaseDistiller):
-    """Two-stage detector with a teacher that classifies the same boxes.
+    """Detector with a teacher that sees the same images, or the same boxes.
 
-    As in DKD's detection experiments (arXiv 2203.08679, Sec. 4.1) the teacher
-    scores the student's own sampled RoIs, with the student's labels;
-    background is the last class. The student runs once and its loss is
-    untouched: its logits are the ones that loss is computed from. Of the
-    teacher run only backbone, neck and box head, on the student's batch
-    re-normalised to the teacher's pixel format.
+    The student runs once and its loss is untouched. What the teacher runs
+    depends on the losses; its RPN never does. It gets the student's batch,
+    re-normalised to its own pixel format.
+
+    Losses on logits (DKD's detection experiments, arXiv 2203.08679, Sec. 4.1)
+    are for two-stage detectors: the teacher scores the student's own sampled
+    RoIs, with the student's labels; background is the last class. The
+    student's logits are the ones its loss is computed from. Of the teacher
+    run backbone, neck and box head.
+
+    Losses on features (DiffKD, arXiv 2305.15712) compare the maps that the
+    necks of the two give, levels of equal stride with each other, through
+    trainable modules that are no part of the student (``distill.``). Both
+    may be any detector with a neck, one-stage ones too, and know other
+    classes, where no loss compares logits; of the teacher run backbone and
+    neck.
 
     Args:
-        student: Faster, Mask or Cascade R-CNN; see :class:`BaseDistiller`
-            for the forms.
-        teacher: The same, over the same classes or, with
-            ``teacher_class_map``, over these and others.
+        student: For losses on logits Faster, Mask or Cascade R-CNN, else any
+            detector with a neck; see :class:`BaseDistiller` for the forms.
+        teacher: The same, for losses on logits over the same classes or,
+            with ``teacher_class_map``, over these and others.
         teacher_checkpoint: Path or URL.
-        losses: One distillation loss or a list.
+        losses: One distillation loss or a list, of either kind.
         task_weight: Weight of the detector's own losses.
         student_init: ``dict(inherit=['neck', ...])``, or None.
         data_preprocessor: The student's, if its config has none.
@@ -60,15 +68,16 @@ class DetectorDistiller(BaseDistiller):
             background. See :class:`ClassMap` for what is then taught. None:
             the classes are the same.
         teacher_speedup: ``dict(channels_last=True, fold_bn=True, amp=None,
-            compile=False)`` or some of it, for the teacher's backbone, neck
-            and box heads; see :class:`BaseDistiller`. None: the teacher runs
-            as loaded.
+            compile=False)`` or some of it, for the parts of the teacher that
+            run; see :class:`BaseDistiller`. None: the teacher runs as
+            loaded.
         channels_last: Whether the student's convolutions run in torch's
             channels_last format.
 
     Raises:
-        TypeError: A model is no two-stage detector.
-        ValueError: Class counts, the class map or stages do not fit.
+        TypeError: A model is no detector that the losses are for.
+        ValueError: Class counts, the class map, stages or levels do not fit,
+            or an argument is given that no loss reads.
 
     Example:
         >>> model = dict(
@@ -98,29 +107,37 @@ class DetectorDistiller(BaseDistiller):
         super().__init__(student, teacher, teacher_checkpoint, losses,
                          task_weight, student_init, data_preprocessor,
                          init_cfg, teacher_speedup, channels_last)
-        check_two_stage(self.student, 'student')
-        check_two_stage(self.teacher, 'teacher')
-        self.class_map = map_classes(self.student, self.teacher,
-                                     teacher_class_map)
-        others = self.class_map.num_classes
-        check_num_logits(self.losses, self.num_logits)
-        check_topk(self.losses, others,
-                   f'detectors {others} non-target classes (background '
-                   'counts)')
-        heads = [
-            as_stages(m.roi_head.bbox_head)
-            for m in (self.student, self.teacher)
-        ]
-        self._teacher_stages = pair_stages(
-            len(heads[0]), len(heads[1]), teacher_stage)
-        self._pixel_formats = (_pixel_format(self.student),
-                               _pixel_format(self.teacher))
-        self._capture = RoICapture(self.student.roi_head)
+        self._roi_logits: Optional[RoILogits] = None
+        if self.logit_losses:
+            self._roi_logits = RoILogits(
+                self.student, self.teacher,
+                [loss for _, loss in self.logit_losses], teacher_stage,
+                teacher_class_map)
+        else:
+            refuse_unused(teacher_stage, teacher_class_map)
+        check_feature_losses(self.feature_losses, self.student, self.teacher)
+        #: Which class of the teacher teaches which; None where no loss
+        #: compares logits.
+        self.class_map = None if self._roi_logits is None else (
+            self._roi_logits.class_map)
+        self._num_classes = count_classes(self.student)
+        self._pixel_formats = (pixel_format(self.student, 'student'),
+                               pixel_format(self.teacher, 'teacher'))
+        self._build_adapters()
 
     @property
     def num_logits(self) -> int:
-        """Classes and background."""
-        return self.class_map.num_classes + 1
+        """Classes and background.
+
+        Raises:
+            AttributeError: No loss compares logits.
+        """
+        if self._roi_logits is None:
+            raise AttributeError(
+                'this DetectorDistiller has no num_logits, for none of its '
+                'losses compares logits: add one that does, such as '
+                'mmdeepkd.DeepKDLoss, or remove what asks for the number.')
+        return self._roi_logits.num_logits
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> Losses:
         """Return the detector's losses and those of the distillation.
@@ -130,65 +147,51 @@ class DetectorDistiller(BaseDistiller):
             data_samples: Annotations of the N images.
 
         Returns:
-            The student's losses under their own names, and
-            ``<stream>.loss_<method>`` (Cascade: ``..._s0``, ``..._s1``).
+            The student's losses under their own names, of losses on logits
+            ``<stream>.loss_<method>`` (Cascade: ``..._s0``, ``..._s1``), and
+            those of losses on features, such as
+            ``feature.loss_diffkd_level0``.
 
         Raises:
             ValueError: A box has no area, a label is no class, or BatchNorm
                 gets a single value.
         """
-        check_annotations(data_samples, self.class_map.num_classes)
-        with self._capture.recording() as samples, explain_single_value():
-            losses = self.student.loss(
-                self._student_inputs(inputs), data_samples)
-        teacher = self.running_teacher()
-        with torch.no_grad():
+        check_annotations(data_samples, self._num_classes)
+        with ExitStack() as stack:
+            recorded = self._recording(stack, self.student)
+            samples = [] if self._roi_logits is None else (
+                stack.enter_context(self._roi_logits.recording()))
+            with explain_single_value():
+                losses = self.student.loss(
+                    self._student_inputs(inputs), data_samples)
+        with torch.no_grad(), ExitStack() as stack:
+            teacher = self.running_teacher()
+            taught = self._recording(stack, teacher)
             features = teacher.extract_feat(
                 self._teacher_inputs(inputs, data_samples))
-        weights = getattr(self.student.roi_head, 'stage_loss_weights', [1.0])
-        for stage, sample in enumerate(samples):
-            with torch.no_grad():
-                logits_teacher = self.class_map(
-                    classify_rois(teacher, features, sample.rois,
-                                  self._teacher_stages[stage]))
-            suffix = f'_s{stage}' if len(self._teacher_stages) > 1 else ''
-            for name, loss in zip(self._loss_names, self.losses):
-                for stream, value in _distil(loss, sample,
-                                             logits_teacher).items():
-                    losses[f'{stream}.{name}{suffix}'] = (
-                        value if weights[stage] == 1 else
-                        weights[stage] * value)
+        if self._roi_logits is not None:
+            losses.update(self._roi_logits.losses(
+                self.logit_losses, samples, teacher, features))
+        for name, loss in self.feature_losses:
+            pairs = pair_maps(self._loss_places[name],
+                              maps_of(recorded, 'neck of the student'),
+                              maps_of(taught, 'neck of the teacher'))
+            losses.update(self._compare_features(name, loss, pairs))
         return losses
 
+    def _recording(self, stack: ExitStack, model: nn.Module) -> List[Any]:
+        """Return what a model's neck will have given when the stack ends."""
+        if not self.feature_losses:
+            return []
+        return stack.enter_context(record_output(model.neck))
+
+    def _places(self, loss: nn.Module) -> List[Place]:
+        return find_places(loss, self.student, self.teacher)
+
     def _teacher_roots(self) -> List[Root]:
-        return teacher_roots(self.teacher)
+        return teacher_roots(self.teacher, rois=self._roi_logits is not None)
 
     def _teacher_inputs(self, inputs: Tensor,
                         data_samples: SampleList) -> Tensor:
         return convert_pixels(inputs, *self._pixel_formats,
                               [sample.img_shape for sample in data_samples])
-
-
-def _distil(loss: nn.Module, sample: RoISample,
-            logits_teacher: Tensor) -> Dict[str, Tensor]:
-    if sample.labels is None:
-        # No RoI: mmdet computed no loss, every rank still needs the streams.
-        target = sample.rois.new_zeros(len(sample.logits), dtype=torch.long)
-        return loss(sample.logits, logits_teacher, target)
-    return loss(
-        sample.logits,
-        logits_teacher,
-        sample.labels,
-        weight=sample.label_weights,
-        avg_factor=sample.avg_factor)
-
-
-def _pixel_format(model: nn.Module) -> PixelFormat:
-    """Read the pixel format off a detector's preprocessor."""
-    preprocessor = model.data_preprocessor
-    mean, std = (0.0, ) * 3, (1.0, ) * 3
-    if preprocessor._enable_normalize:
-        mean = tuple(preprocessor.mean.flatten().tolist())
-        std = tuple(preprocessor.std.flatten().tolist())
-    return PixelFormat(mean, std, preprocessor._channel_conversion,
-                       preprocessor.pad_value, preprocessor.pad_size_divisor)

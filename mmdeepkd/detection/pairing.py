@@ -1,9 +1,12 @@
 """Which head of the teacher teaches which head of the student."""
 from typing import List, Optional
 
-from mmdet.models.detectors import TwoStageDetector
+from mmdet.models.detectors import (
+    DetectionTransformer,
+    SingleStageDetector,
+    TwoStageDetector,
+)
 from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
-from mmengine.model import ImgDataPreprocessor
 from torch import Tensor, nn
 
 from mmdeepkd.distillers import Classes, ClassMap, ClassMapping, Root
@@ -13,6 +16,10 @@ from .roi_capture import as_stages
 # How the RoI heads classify that `classify_rois` can stand in for.
 _PLAIN_FORWARDS = (StandardRoIHead._bbox_forward,
                    CascadeRoIHead._bbox_forward)
+# The neck at once after the backbone.
+_PLAIN_FEATURES = (DetectionTransformer.extract_feat,
+                   SingleStageDetector.extract_feat,
+                   TwoStageDetector.extract_feat)
 
 
 def check_two_stage(model: nn.Module, role: str) -> None:
@@ -24,8 +31,7 @@ def check_two_stage(model: nn.Module, role: str) -> None:
 
     Raises:
         TypeError: It has no RoI head with a box head, or one that
-            classifies in another way, or its preprocessor has no pixel
-            format.
+            classifies in another way.
         ValueError: Its box head has sigmoid or custom logits.
     """
     roi_head = getattr(model, 'roi_head', None)
@@ -33,13 +39,9 @@ def check_two_stage(model: nn.Module, role: str) -> None:
         raise TypeError(
             'DetectorDistiller distils the RoI logits of two-stage detectors '
             f'(Faster, Mask and Cascade R-CNN); the {role} '
-            f'{type(model).__name__} has none.')
-    if not isinstance(model.data_preprocessor, ImgDataPreprocessor):
-        raise TypeError(
-            f'the {role} has a {type(model.data_preprocessor).__name__}, '
-            'which says nothing of mean, std and channel order: give its '
-            "config data_preprocessor=dict(type='mmdet.DetDataPreprocessor', "
-            '...).')
+            f'{type(model).__name__} has none: distil the feature maps of its '
+            'neck, with no other losses than on features, such as '
+            'mmdeepkd.DiffKDLoss.')
     if type(roi_head)._bbox_forward not in _PLAIN_FORWARDS:
         raise TypeError(
             f'the {role} has a {type(roi_head).__name__}, whose logits depend '
@@ -109,30 +111,35 @@ def pair_stages(num_student: int, num_teacher: int,
     return list(range(num_student))
 
 
-def teacher_roots(model: nn.Module) -> List[Root]:
-    """Return the dense parts that a two-stage teacher runs.
+def teacher_roots(model: nn.Module, rois: bool) -> List[Root]:
+    """Return the dense parts of a teacher that run.
 
     The RoI extractor between them is not one: mmcv's operators know neither
     bfloat16 on the CPU nor channels_last.
 
     Args:
         model: The teacher.
+        rois: Whether it classifies RoIs.
     """
     # Its neck follows at once, and has weights in the same format; without
     # such, it may hand that format on to RoIAlign.
     direct = model.with_neck and (
-        type(model).extract_feat is TwoStageDetector.extract_feat) and any(
+        type(model).extract_feat in _PLAIN_FEATURES) and any(
             p.dim() == 4 for p in model.neck.parameters())
     roots = [Root('backbone', contiguous=not direct)]
     if model.with_neck:
         roots.append(Root('neck', contiguous=True))
-    if model.roi_head.with_shared_head:
-        roots.append(Root('roi_head.shared_head', contiguous=True))
-    head = 'roi_head.bbox_head'
-    if isinstance(model.roi_head.bbox_head, nn.ModuleList):
-        stages = len(model.roi_head.bbox_head)
-        return roots + [Root(f'{head}.{i}', True) for i in range(stages)]
-    return [*roots, Root(head, contiguous=True)]
+    return roots + _head_roots(model.roi_head) if rois else roots
+
+
+def _head_roots(roi_head: nn.Module) -> List[Root]:
+    name = 'roi_head.bbox_head'
+    roots = [Root('roi_head.shared_head', contiguous=True)
+             ] if roi_head.with_shared_head else []
+    if isinstance(roi_head.bbox_head, nn.ModuleList):
+        stages = len(roi_head.bbox_head)
+        return roots + [Root(f'{name}.{i}', True) for i in range(stages)]
+    return [*roots, Root(name, contiguous=True)]
 
 
 def classify_rois(model: nn.Module, features: List[Tensor], rois: Tensor,

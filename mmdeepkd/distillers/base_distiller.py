@@ -14,22 +14,15 @@ from .channels_last import (
     plain_format,
     to_channels_last,
 )
+from .loss_keeper import LossKeeper
 from .model_config import ModelConfig, resolve_model_config, student_config
 from .speedup import Root, accelerate, is_accelerated, parse_speedup
-from .stream_losses import (
-    Losses,
-    as_list,
-    build_loss,
-    name_losses,
-    split_streams,
-    weighted,
-)
-from .student_front import StudentFront
+from .stream_losses import Losses
 from .student_init import inherit_parts, parse_student_init
 from .teacher import build_teacher
 
 
-class BaseDistiller(StudentFront):
+class BaseDistiller(LossKeeper):
     """A student with a frozen teacher and distillation losses.
 
     The distiller *is* the student to everyone else: parameter names,
@@ -88,7 +81,6 @@ class BaseDistiller(StudentFront):
         super().__init__()
         if not task_weight >= 0:
             raise ValueError(f'task_weight must be >= 0, got {task_weight}.')
-        self.task_weight = task_weight
         self._warned = False
         #: What makes the teacher faster, or None.
         self.teacher_speedup = parse_speedup(teacher_speedup)
@@ -107,18 +99,12 @@ class BaseDistiller(StudentFront):
             self._build, self._teacher_network)
         #: What the teacher, and the student from it, has loaded.
         self.load_reports = [self._teacher.report]
-        self.losses = nn.ModuleList(build_loss(c) for c in as_list(losses))
-        self._loss_names = name_losses(self.losses)
+        self._keep_losses(losses, task_weight)
 
     @property
     def teacher(self) -> nn.Module:
         """The frozen teacher; not a submodule."""
         return self._teacher.module
-
-    @property
-    def loss_names(self) -> List[str]:
-        """Names of ``losses`` in the log, without their streams."""
-        return list(self._loss_names)
 
     @property
     @abstractmethod
@@ -152,41 +138,13 @@ class BaseDistiller(StudentFront):
 
     def parse_losses(
             self, losses: Losses) -> Tuple[Tensor, Dict[str, Tensor]]:
-        """Sum the losses, in total and by stream.
-
-        A loss belongs to the stream before the first dot of its name if a
-        distillation loss declares it, else to ``task``; names without 'loss'
-        are only logged, as in MMEngine.
+        """Sum the losses, in total and by stream; see :class:`LossKeeper`.
 
         Args:
             losses: What :meth:`loss` returned.
-
-        Returns:
-            The total, whose attribute ``streams`` is ``{stream: scalar}``
-            and whose attribute ``parts`` is ``{stream: {name: scalar}}``,
-            and the values to log.
         """
         self._warn_of_pickled_state()
-        stream_of = {name: self.stream_of(name) for name in losses}
-        if self.task_weight != 1:
-            losses = {
-                name: weighted(value, self.task_weight)
-                if stream_of[name] == 'task' and 'loss' in name else value
-                for name, value in losses.items()
-            }
-        total, log_vars = super().parse_losses(losses)
-        total.streams, total.parts = split_streams(log_vars, stream_of)
-        return total, log_vars
-
-    def stream_of(self, name: str) -> str:
-        """Return the gradient stream that a loss belongs to.
-
-        Args:
-            name: Of a loss in what :meth:`loss` returns.
-        """
-        declared = {s for loss in self.losses for s in loss.streams}
-        stream = name.split('.')[0]
-        return stream if stream in declared else 'task'
+        return super().parse_losses(losses)
 
     def running_teacher(self) -> nn.Module:
         """Return the teacher as it runs, with ``teacher_speedup`` applied.

@@ -75,6 +75,7 @@ class ClassMap:
 
     Attributes:
         num_classes: Number of the student's classes, without background.
+        num_classes_teacher: The same, of the teacher.
         teacher_names: Name the teacher has for each class of the student, or
             None where its checkpoint does not tell.
         given: Whether there is a mapping.
@@ -89,6 +90,7 @@ class ClassMap:
     def __init__(self, mapping: Optional[ClassMapping], classes: Classes,
                  background: bool) -> None:
         self.num_classes = classes.student
+        self.num_classes_teacher = classes.teacher
         self.given = mapping is not None
         # Not every file has the names of its own classes.
         if len(classes.teacher_names or ()) != classes.teacher:

@@ -4,8 +4,11 @@ from typing import Iterator
 
 
 @contextmanager
-def explain_single_value() -> Iterator[None]:
+def explain_single_value(owner: str = 'the student') -> Iterator[None]:
     """Say what to do where BatchNorm gets one value per channel.
+
+    Args:
+        owner: Whose BatchNorm it is.
 
     Raises:
         ValueError: It did, with the remedy; torch only says that it expected
@@ -17,7 +20,7 @@ def explain_single_value() -> Iterator[None]:
         if 'more than 1 value per channel' not in str(error):
             raise
         raise ValueError(
-            'a BatchNorm of the student got a single value per channel, of '
+            f'a BatchNorm of {owner} got a single value per channel, of '
             'which it can take no statistics (one image in the batch, and '
             'a feature map of 1x1): set drop_last=True in train_dataloader, '
             'whose last batch may be that small, or use larger batches or '

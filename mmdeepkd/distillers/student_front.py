@@ -1,8 +1,11 @@
 """How a distiller is its student to everyone else."""
-from typing import Any
+from typing import Any, Dict, List
 
 from mmengine.model import BaseModel
 from torch import nn
+
+#: The child that holds the trainable modules of the losses.
+ADAPTERS = 'distill'
 
 
 class StudentFront(BaseModel):
@@ -16,7 +19,7 @@ class StudentFront(BaseModel):
 
     def _adopt(self, student: nn.Module) -> None:
         """Register the student's children as one's own."""
-        taken = set(dict(student.named_children())) & {'losses', 'distill'}
+        taken = set(dict(student.named_children())) & {'losses', ADAPTERS}
         if taken:
             raise ValueError(f'the student has children named {taken}, names '
                              'the distiller needs for itself: rename them.')
@@ -41,6 +44,9 @@ class StudentFront(BaseModel):
         try:
             return super().__getattr__(name)
         except AttributeError:
+            if hasattr(type(self), name):
+                # A property that raised it: what it said would be lost.
+                return object.__getattribute__(self, name)
             # Absent until adopted, and while a copy is being made.
             student = self.__dict__.get('student')
             if student is None or name.startswith('_'):
@@ -58,3 +64,23 @@ class StudentFront(BaseModel):
         student = self.__dict__.get('student')
         if student is not None and name in student._modules:
             setattr(student, name, value)
+
+    def _load_from_state_dict(self, state_dict: Dict[str, Any], prefix: str,
+                              local_metadata: Dict[str, Any], strict: bool,
+                              missing_keys: List[str],
+                              unexpected_keys: List[str],
+                              error_msgs: List[str]) -> None:
+        """Load the student's own tensors.
+
+        A student that renames keys (TimmClassifier) renames all it is given:
+        those of the losses' modules, which are not its own, are set aside.
+        """
+        own = [key for key in state_dict
+               if key.startswith(f'{prefix}{ADAPTERS}.')]
+        aside = {key: state_dict.pop(key) for key in own}
+        super()._load_from_state_dict(state_dict, prefix, local_metadata,
+                                      strict, missing_keys, unexpected_keys,
+                                      error_msgs)
+        state_dict.update(aside)
+        if strict and ADAPTERS not in self._modules:
+            unexpected_keys.extend(aside)

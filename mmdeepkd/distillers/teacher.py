@@ -4,6 +4,7 @@ from typing import Any, Callable, Dict, Tuple
 
 import torch
 from mmengine.config import ConfigDict
+from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
@@ -16,6 +17,7 @@ from mmdeepkd.checkpoints import (
 )
 
 from .class_map import read_class_names
+from .student_front import ADAPTERS
 
 
 class TeacherHolder:
@@ -80,7 +82,8 @@ def load_strictly(module: nn.Module, checkpoint: str) -> LoadReport:
 
     The tensors are those that :func:`tensors_of` finds. The names of the
     classes, if the file has them, become the module's attribute
-    ``class_names``, else it is None.
+    ``class_names``, else it is None. A checkpoint that was distilled itself
+    may hold the modules of its losses (``distill.*``), which are left out.
 
     Args:
         module: The module; changed in place.
@@ -98,6 +101,7 @@ def load_strictly(module: nn.Module, checkpoint: str) -> LoadReport:
     state = tensors_of(loaded, f'the teacher checkpoint {checkpoint}')
     module.class_names = read_class_names(loaded)
     consume_prefix_in_state_dict_if_present(state, 'module.')
+    state = _without_adapters(state, module, checkpoint)
     _load_all(module, state, checkpoint)
     own = module.state_dict()
     broken = [key for key, value in own.items()
@@ -121,6 +125,22 @@ def _read(checkpoint: str) -> Any:
             f'the teacher checkpoint {checkpoint} is not there: train the '
             'teacher first, or set model.teacher_checkpoint to its path or '
             'URL.') from error
+
+
+def _without_adapters(state: Dict[str, Any], module: nn.Module,
+                      checkpoint: str) -> Dict[str, Any]:
+    """Leave out what a distilled teacher's own losses trained."""
+    prefix = f'{ADAPTERS}.'
+    dropped = [key for key in state if key.startswith(prefix)]
+    if not dropped or hasattr(module, ADAPTERS):
+        return state
+    MMLogger.get_current_instance().info(
+        f'the teacher checkpoint {checkpoint} was distilled itself: its '
+        f'{few(dropped, "tensors")} of the losses are left out.')
+    kept = OrderedDict(
+        (key, value) for key, value in state.items() if key not in dropped)
+    kept._metadata = getattr(state, '_metadata', None)
+    return kept
 
 
 def _load_all(module: nn.Module, state: Dict[str, Any],

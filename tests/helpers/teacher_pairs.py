@@ -17,15 +17,17 @@ def four_convs():
     return config
 
 
-def pair(folder, teacher, student=None, **speedup):
+def pair(folder, teacher, student=None, losses=None, **speedup):
     """Build a distiller with the speed-up and one without."""
+    common = {} if losses is None else dict(losses=losses)
     checkpoint = liven(
         write_teacher(teacher, folder / 'teacher.pth'))
     built = []
     for kwargs in (dict(teacher_speedup=speedup), {}):
         torch.manual_seed(0)
         distiller = build_detector(distiller_config(
-            student or faster_rcnn(), teacher, checkpoint, **kwargs))
+            student or faster_rcnn(), teacher, checkpoint, **common,
+            **kwargs))
         distiller.init_weights()
         built.append(distiller.train())
     return built

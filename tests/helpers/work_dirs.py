@@ -65,6 +65,19 @@ def write_distilled_run(work_dir, parts=('backbone.layer1', 'head')):
     return work_dir
 
 
+def write_feature_run(work_dir):
+    """Write a run of DiffKD on two levels, of which one adapts nothing."""
+    write_session(work_dir, scalars=[
+        train_line(10 * number, 1, **{
+            'loss_cls': 2.0, 'feature.loss_diffkd_level0': 1.0 / number,
+            'feature.loss_diffkd_level1': 0.5,
+            'feature.loss_diffkd_diffusion': 1.0,
+            'feature.loss_diffkd_autoencoder': 0.25,
+            'diffkd_gamma_level0': 1 - 0.25 * number,
+            'diffkd_gamma_level1': 1.0}) for number in (1, 2)])
+    return work_dir
+
+
 def _report(iteration, number, parts):
     values = {}
     for i, stream in enumerate(STREAMS):
