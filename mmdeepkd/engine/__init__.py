@@ -3,6 +3,7 @@ import mmdeepkd.checkpoints  # noqa: F401  (MMEngine reads files safely)
 
 from .amp_optim_wrapper import AmpDeepKDOptimWrapper
 from .hooks import (
+    AdapterCheckHook,
     ClassCountHook,
     DynamicTopKHook,
     FiniteLossHook,
@@ -21,11 +22,9 @@ from .optimizers import DecoupledAdamW, DecoupledSGD
 from .runner import DistillRunner
 
 __all__ = [
-    'AmpDeepKDOptimWrapper', 'ClassCountHook', 'DecoupledAdamW',
-    'DecoupledSGD',
-    'DeepKDOptimWrapper', 'DistillRunner', 'DynamicTopKHook', 'FiniteLossHook',
-    'GSNRHook', 'GSNRMomentumHook',
+    'AdapterCheckHook', 'AmpDeepKDOptimWrapper', 'ClassCountHook',
+    'DecoupledAdamW', 'DecoupledSGD', 'DeepKDOptimWrapper', 'DistillRunner',
+    'DynamicTopKHook', 'FiniteLossHook', 'GSNRHook', 'GSNRMomentumHook',
     'PlainCheckpointHook', 'RandomStateHook', 'ResumableIterLoop',
-    'ResumeCheckHook', 'SafeCheckpointHook', 'StartSummaryHook',
-    'WarmupHook'
+    'ResumeCheckHook', 'SafeCheckpointHook', 'StartSummaryHook', 'WarmupHook'
 ]

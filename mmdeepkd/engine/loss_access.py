@@ -8,14 +8,14 @@ _ARGUMENTS = ('logits_student', 'logits_teacher', 'target', 'weight')
 
 
 def losses_of(model: Any) -> Sequence[Any]:
-    """Return the distillation losses; a model that has none is no distiller.
+    """Return the distillation losses; a model that names none has none.
 
     Args:
         model: Without wrappers.
     """
     # `losses` of other models is anything.
     losses: Sequence[Any] = (
-        model.losses if hasattr(model, 'num_logits') else [])
+        model.losses if hasattr(model, 'loss_names') else [])
     return losses
 
 

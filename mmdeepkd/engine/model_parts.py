@@ -3,6 +3,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from torch import Tensor, nn
 
+from .adapters import ADAPTERS
+
 #: ``{name of a part: prefix or prefixes of its parameters' names}``
 Parts = Mapping[str, Union[str, Sequence[str]]]
 
@@ -86,8 +88,10 @@ def _own_parts(names: Sequence[str]) -> List[str]:
     """Return the prefixes of a model's parts."""
     found: List[str] = []
     children = _children(names, '')
+    # Adapters stand beside the model, however few its children are.
+    alone = len([child for child in children if child != ADAPTERS]) == 1
     for child in children:
-        split = child == 'backbone' or len(children) == 1
+        split = child == 'backbone' or (alone and child != ADAPTERS)
         found += _stages(names, child) if split else [child]
     return found
 

@@ -34,6 +34,7 @@ _HOOKS: Dict[str, Dict[str, Any]] = dict(
     plain_checkpoint=dict(type='mmdeepkd.PlainCheckpointHook'),
     finite_loss=dict(type='mmdeepkd.FiniteLossHook'),
     class_count=dict(type='mmdeepkd.ClassCountHook'),
+    adapter_check=dict(type='mmdeepkd.AdapterCheckHook'),
     random_state=dict(type='mmdeepkd.RandomStateHook'),
     start_summary=dict(type='mmdeepkd.StartSummaryHook'),
     resume_check=dict(type='mmdeepkd.ResumeCheckHook'),

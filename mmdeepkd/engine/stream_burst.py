@@ -1,7 +1,7 @@
 """What a few consecutive updates show of the gradient streams."""
 import math
 from itertools import combinations, combinations_with_replacement
-from typing import Dict, List, Mapping, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 import torch.distributed as dist
@@ -21,15 +21,21 @@ class StreamBurst:
 
     Args:
         optimizer: Whose streams these are.
+        counted: Indices of the parameters that averages, norms and cosines
+            are over; None: all.
 
     Attributes:
         samples: How many updates were gathered.
     """
 
-    def __init__(self, optimizer: DecoupledOptimizer) -> None:
+    def __init__(self,
+                 optimizer: DecoupledOptimizer,
+                 counted: Optional[Sequence[int]] = None) -> None:
         self.samples = 0
         self._known = list(optimizer.leaders())
         self._params = parameters(optimizer)
+        self._counted = range(len(self._params)) if counted is None \
+            else counted
         self._moments: Dict[str, GradientMoments] = {}
         self._norms: Dict[str, float] = {}
         self._cosines: Dict[_Pair, List[float]] = {}
@@ -49,8 +55,8 @@ class StreamBurst:
             observation: Of the update.
         """
         grads = observation.grads
-        products = _products(grads, self._params)
-        if not all(map(math.isfinite, products.values())):
+        products, others = _products(grads, self._params, self._counted)
+        if not all(map(math.isfinite, [*products.values(), others])):
             return
         for stream in grads:
             if stream not in self._moments:
@@ -84,9 +90,9 @@ class StreamBurst:
             ``{name: number}``; see :class:`~mmdeepkd.engine.GSNRHook`.
         """
         streams, report = self.streams, {}
-        everything = range(len(self._params))
         for stream in streams:
-            found = self._moments[stream].gsnr({'': everything, **parts})
+            found = self._moments[stream].gsnr(
+                {'': self._counted, **parts})
             report.update({
                 f'gsnr/{stream}/{part}' if part else f'gsnr/{stream}': value
                 for part, value in found.items()})
@@ -130,28 +136,36 @@ class StreamBurst:
                            'agreement'))
 
 
-def _products(grads: Mapping[str, Gradients],
-              params: Sequence[Tensor]) -> Dict[_Pair, float]:
-    """Return the scalar products of all pairs of streams.
+def _products(grads: Mapping[str, Gradients], params: Sequence[Tensor],
+              counted: Sequence[int]) -> Tuple[Dict[_Pair, float], float]:
+    """Return the scalar products of all pairs of streams, read at once.
 
     Args:
         grads: ``{stream: gradients}``.
         params: The parameters.
+        counted: Indices of those that the products are over.
 
     Returns:
-        ``{(stream, the same or a later one): product}``, read at once.
+        ``{(stream, the same or a later one): product}``, and the sum of the
+        squares of all other gradients.
     """
-    streams = list(grads)
-    pairs = list(combinations_with_replacement(streams, 2))
+    pairs = list(combinations_with_replacement(grads, 2))
     zero = torch.zeros((), dtype=torch.float64, device=params[0].device)
     found: Dict[_Pair, List[Tensor]] = {pair: [zero] for pair in pairs}
-    for row in zip(*grads.values()):
-        flat = {stream: _flat(grad) for stream, grad in zip(streams, row)
+    others, inside = [zero], set(counted)
+    for i, row in enumerate(zip(*grads.values())):
+        flat = {stream: _flat(grad) for stream, grad in zip(grads, row)
                 if grad is not None}
+        if i not in inside:
+            others += [torch.dot(each, each).to(zero)
+                       for each in flat.values()]
+            continue
         for a, b in combinations_with_replacement(flat, 2):
             found[a, b].append(torch.dot(flat[a], flat[b]).to(zero))
-    sums = torch.stack([torch.stack(found[pair]).sum() for pair in pairs])
-    return dict(zip(pairs, sums.tolist()))
+    *sums, rest = torch.stack([
+        torch.stack(terms).sum() for terms in [*found.values(), others]
+    ]).tolist()
+    return dict(zip(pairs, sums)), rest
 
 
 def _flat(grad: Tensor) -> Tensor:

@@ -73,6 +73,7 @@ class SmallDistiller(BaseModel):
     """A net, a teacher's linear layer and DeepKD's loss on five classes."""
 
     num_logits = 5
+    loss_names = ['loss_deepkd']
 
     def __init__(self, plain=False, losses=None):
         super().__init__()

@@ -348,8 +348,8 @@ def chosen(hook, hub, monkeypatch, iteration):
     monkeypatch.setattr(hook_module, 'choose_topk', choose)
     runner = Mock(iter=iteration, message_hub=hub, max_epochs=20,
                   train_loop=Mock(spec=EpochBasedTrainLoop))
-    runner.model = Mock(spec=['losses', 'num_logits'], num_logits=21,
-                        losses=[Bare()])
+    runner.model = Mock(spec=['losses', 'loss_names', 'num_logits'],
+                        num_logits=21, losses=[Bare()])
     hook.before_train(runner)
     return runner.message_hub.get_info('dynamic_topk')['choice'][0], len(asked)
 

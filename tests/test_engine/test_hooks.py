@@ -17,7 +17,8 @@ def mock_runner(num_logits=101, by_epoch=True, losses=None, **progress):
     loop = EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
     runner = MagicMock(train_loop=Mock(spec=loop), **progress)
     runner.model = Mock(
-        spec=['losses', 'num_logits'], num_logits=num_logits,
+        spec=['losses', 'loss_names', 'num_logits'],
+        num_logits=num_logits,
         losses=[ToyLoss(), nn.Identity()] if losses is None else losses)
     return runner
 

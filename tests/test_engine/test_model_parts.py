@@ -85,8 +85,15 @@ def test_a_backbone_that_is_one_parameter():
 
 
 def test_adapters_are_a_part():
-    assert found('head.w', 'distill.a.w', 'distill.b.w') == {
-        'head': [0], 'distill': [1, 2]}
+    assert found('head.w', 'neck.w', 'distill.a.w', 'distill.b.w') == {
+        'head': [0], 'neck': [1], 'distill': [2, 3]}
+
+
+def test_adapters_leave_the_other_parts_as_they_are():
+    names = ['model.stem.w', 'model.stages.0.w', 'model.stages.1.w']
+
+    assert list(found(*names, 'distill.a.w')) == [*found(*names), 'distill']
+    assert len(found(*names)) > 1
 
 
 def test_the_order_and_choice_are_the_optimizers():

@@ -9,6 +9,7 @@ from tests.helpers.toys import toy_batch, toy_net, toy_streams, with_streams
 
 
 class ToyLoss:
+    streams = ()
     topk = None
     warmup_factor = 1.0
 
@@ -22,6 +23,7 @@ class ToyDistiller(BaseModel):
         self.norm = nn.BatchNorm1d(6)
         self.num_logits = num_logits
         self.losses = [ToyLoss(), ToyLoss(), nn.Identity()]
+        self.loss_names = ['loss_a', 'loss_b']
 
     def forward(self, inputs, data_samples=None, mode='loss'):
         if mode == 'predict':

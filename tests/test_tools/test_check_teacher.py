@@ -464,8 +464,9 @@ def test_shipped_configs_expect_the_published_value(name):
     folder = name.split('/')[0]
 
     if folder == 'coco':
+        model_zoo = cfg.model.teacher[len('mmdet::'):].split('/')[0]
         assert expected.value == pytest.approx(
-            zoo(mmdet, 'faster_rcnn')[file]['box AP'] / 100)
+            zoo(mmdet, model_zoo)[file]['box AP'] / 100)
     elif folder == 'imagenet' and 'regnety' not in name:
         assert expected.value == zoo(
             mmpretrain, 'resnet')[file]['Top 1 Accuracy']

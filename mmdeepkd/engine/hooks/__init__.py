@@ -1,4 +1,5 @@
 """Hooks of distillation runs."""
+from .adapter_check_hook import AdapterCheckHook
 from .class_count_hook import ClassCountHook
 from .dynamic_topk_hook import DynamicTopKHook
 from .finite_loss_hook import FiniteLossHook
@@ -12,9 +13,8 @@ from .start_summary_hook import StartSummaryHook
 from .warmup_hook import WarmupHook
 
 __all__ = [
-    'ClassCountHook', 'DynamicTopKHook', 'FiniteLossHook', 'GSNRHook',
-    'GSNRMomentumHook',
-    'PlainCheckpointHook', 'RandomStateHook',
-    'ResumeCheckHook', 'SafeCheckpointHook', 'StartSummaryHook',
-    'WarmupHook'
+    'AdapterCheckHook', 'ClassCountHook', 'DynamicTopKHook',
+    'FiniteLossHook', 'GSNRHook', 'GSNRMomentumHook', 'PlainCheckpointHook',
+    'RandomStateHook', 'ResumeCheckHook', 'SafeCheckpointHook',
+    'StartSummaryHook', 'WarmupHook'
 ]

@@ -17,7 +17,7 @@ def get_distiller(runner: Runner, asked_by: str) -> Any:
         TypeError: The model is no distiller.
     """
     model = unwrap(runner.model)
-    if not hasattr(model, 'losses') or not hasattr(model, 'num_logits'):
+    if not hasattr(model, 'losses') or not hasattr(model, 'loss_names'):
         raise TypeError(
             f'{asked_by} needs a distiller such as '
             'mmdeepkd.DetectorDistiller as the model, got '

@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 
 from mmdeepkd.registry import HOOKS
 
+from ..adapters import student_indices
 from ..agreement import Agreement
 from ..gradients import parameters
 from ..model_parts import Parts, check_parts, split_by_part
@@ -39,12 +40,16 @@ class GSNRHook(Hook):
     - *Bias*: :func:`mmdeepkd.functional.gsnr` corrects both that of the
       squared mean and that of the inverse variance; for independent normal
       samples the estimate is unbiased.
-    - *The average* is over the elements of all parameters, or of a part's,
-      whose gradient varies (by more than 1e-5 of its mean, about what
-      float32 sums leave of equal values); an update in which an element has
-      no gradient of a stream is a sample of 0. It is no robust mean: an
-      element whose gradient hardly varies has a ratio of up to 1e10 and
-      dominates it.
+    - *The average* is over the elements of all of the student's parameters,
+      or of a part's, whose gradient varies (by more than 1e-5 of its mean,
+      about what float32 sums leave of equal values); an update in which an
+      element has no gradient of a stream is a sample of 0. It is no robust
+      mean: an element whose gradient hardly varies has a ratio of up to 1e10
+      and dominates it.
+    - *Adapters*, which feature losses train beside the student, are a part of
+      their own, ``gsnr/feature/distill``, and in no other number: averages,
+      norms, ratios and cosines are the student's. (A stream that shares the
+      momentum of ``feature`` may have a ratio there by rounding, about 0.)
 
     Reported is, after each window and as they were in it: ``gsnr/<stream>``,
     ``gsnr/<stream>/<part>``; ``grad_norm/<stream>``, the mean norm of a
@@ -79,8 +84,9 @@ class GSNRHook(Hook):
         samples: Updates per window, at least 4; from 6 on the estimate of an
             element has a finite variance.
         parts: ``{name: prefix or list of prefixes}`` of the names of
-            parameters to report on. None: the children of the model, of a
-            backbone each of its stages.
+            parameters to report on. None: the children of the model (the
+            adapters, ``distill``, are one), of a backbone each of its
+            stages.
 
     Raises:
         TypeError: The optimizer wrapper has no streams, a count is no int,
@@ -105,6 +111,7 @@ class GSNRHook(Hook):
         self._burst: Optional[StreamBurst] = None
         self._agreement: Optional[Agreement] = None
         self._members: Dict[str, List[int]] = {}
+        self._counted: List[int] = []
 
     def summary_row(self, runner: Runner) -> str:
         """Return what is measured when.
@@ -133,8 +140,9 @@ class GSNRHook(Hook):
         self._check_alone(runner)
         self.window.check_room(type(self).__name__,
                                wrapper._accumulative_counts)
-        self._members = split_by_part(
-            unwrap(runner.model), parameters(wrapper.optimizer), self.parts)
+        model, params = unwrap(runner.model), parameters(wrapper.optimizer)
+        self._members = split_by_part(model, params, self.parts)
+        self._counted = student_indices(model, params)
 
     def before_train_iter(self,
                           runner: Runner,
@@ -153,7 +161,7 @@ class GSNRHook(Hook):
             runner.iter, wrapper._inner_count % counts, counts)
         if not begins or self._burst is not None:
             return
-        self._burst = StreamBurst(wrapper.optimizer)
+        self._burst = StreamBurst(wrapper.optimizer, self._counted)
         self._agreement = Agreement(unwrap(runner.model))
         wrapper.observe(self._burst.add)
 

@@ -15,6 +15,7 @@ from mmdeepkd.checkpoints import (
 )
 from mmdeepkd.registry import HOOKS
 
+from ..adapters import ADAPTERS
 from ..summary import (
     batch_rows,
     batch_warning,
@@ -85,12 +86,7 @@ class StartSummaryHook(Hook):
             str(file or 'the latest checkpoint'), state, own)
         if not resumed:
             require_match(report, state, own, self.reports)
-            if report.matched < report.total:
-                runner.logger.warning(
-                    'load_from does not hold the whole model: '
-                    f'{report.describe()}. The rest keeps the weights it had, '
-                    'save for what a module resizes while loading (position '
-                    'embeddings).')
+            _tell_lost(runner, report)
         self.reports.append(report)
 
     def before_train(self, runner: Runner) -> None:
@@ -131,3 +127,19 @@ class StartSummaryHook(Hook):
         for watch in self._watches:
             watch.remove()
         self._watches = []
+
+
+def _tell_lost(runner: Runner, report: LoadReport) -> None:
+    """Say what of the model a file does not hold."""
+    if report.matched == report.total:
+        return
+    found, adapters = report.parts.get(ADAPTERS, (0, 0))
+    if not found and report.matched == report.total - adapters:
+        runner.logger.info(
+            'load_from holds the student and no adapter, which all begin with '
+            f'random weights: {report.describe()}.')
+        return
+    runner.logger.warning(
+        f'load_from does not hold the whole model: {report.describe()}. The '
+        'rest keeps the weights it had, save for what a module resizes while '
+        'loading (position embeddings).')

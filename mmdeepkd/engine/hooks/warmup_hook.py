@@ -16,8 +16,10 @@ class WarmupHook(Hook):
     With ``epochs`` it is min((epoch + 1) / epochs, 1), DKD's warm-up
     (released code): the first of E epochs, counted from 0, uses 1 / E. With
     ``iters`` it is min(iter / iters, 1), that of GDKDS: the first iteration,
-    counted from 0, uses 0. The task loss is never scaled. The value is a
-    function of the progress alone, so a resumed run needs no replay.
+    counted from 0, uses 0. The task loss is never scaled, and of a feature
+    loss only what reaches the student: its adapters train from the start. The
+    value is a function of the progress alone, so a resumed run needs no
+    replay.
 
     Args:
         epochs: Epochs until the full weight, >= 1.

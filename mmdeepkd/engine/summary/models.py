@@ -8,6 +8,7 @@ from torch import nn
 
 from mmdeepkd.checkpoints import LoadReport
 
+from ..adapters import adapter_parameters
 from .layout import Row
 
 _PACKAGES = ('mmdeepkd', 'torch', 'mmengine', 'mmcv', 'mmdet', 'mmpretrain')
@@ -49,6 +50,7 @@ def model_rows(model: Any, config: Any,
         if speedup is not None:
             rows.append(('  teacher_speedup', speedup.describe()))
         rows.append(('distiller', f'{type(model).__name__}{_options(config)}'))
+        rows += _adapter_rows(model)
     weights = [(f'  {report.what}', report.describe()) for report in reports]
     if all(label == '  teacher' for label, _ in weights):
         weights.append(('  student', 'its random initialisation, no file'))
@@ -73,11 +75,27 @@ def _options(config: Any) -> str:
     return f' with {", ".join(given)}' if given else ''
 
 
+def _adapter_rows(model: Any) -> List[Row]:
+    """Return the networks of each feature loss, and what they cost."""
+    if not adapter_parameters(model):
+        return []
+    texts = [f'{loss} at {", ".join(places)}: {_count(places)}'
+             for loss, places in model.distill.items()]
+    texts.append('in training alone: no prediction runs them, and '
+                 'tools/export_student.py leaves them out')
+    return list(zip(['adapters', *[''] * len(texts)], texts))
+
+
 def _describe(model: nn.Module) -> str:
     name = type(model).__name__
     backbone = getattr(model, 'backbone', None)
     if backbone is not None:
         name += f' with {type(backbone).__name__}'
+    return f'{name}: {_count(model)}'
+
+
+def _count(model: nn.Module) -> str:
+    """Return how many parameters a model has, and trains."""
     total = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     if trained == total:
@@ -86,4 +104,4 @@ def _describe(model: nn.Module) -> str:
         state = f'{trained:,} trained'
     else:
         state = 'frozen'
-    return f'{name}: {total:,} parameters, {state}'
+    return f'{total:,} parameters, {state}'

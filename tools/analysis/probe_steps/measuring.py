@@ -6,6 +6,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple
 from torch import nn
 
 from mmdeepkd.engine import DecoupledSGD
+from mmdeepkd.engine.adapters import student_indices
 from mmdeepkd.engine.agreement import Agreement
 from mmdeepkd.engine.gradients import (
     Gradients,
@@ -68,7 +69,7 @@ class StreamMeter:
     To be given to ``train_step`` of a distiller, whose forward is then that
     of training; no parameter moves. A sample is the gradient of one batch.
     The blocks of batches are windows as those of ``mmdeepkd.GSNRHook``, one
-    after the other.
+    after the other; all numbers are of the student's parameters.
 
     Args:
         model: A distiller.
@@ -83,6 +84,8 @@ class StreamMeter:
         self._optimizer = DecoupledSGD(
             [p for p in model.parameters() if p.requires_grad], lr=0.0,
             momentum=0.0, offsets=dict.fromkeys(streams, 0.0), merge=False)
+        # What adapters learn has no part in what is suggested.
+        self._counted = student_indices(model, parameters(self._optimizer))
         self._reports: List[Dict[str, float]] = []
         self._batches = 0
         self._begin()
@@ -138,7 +141,7 @@ class StreamMeter:
 
     def _begin(self) -> None:
         """Begin a block."""
-        self._burst = StreamBurst(self._optimizer)
+        self._burst = StreamBurst(self._optimizer, self._counted)
         self._agreement = Agreement(self._model)
         self._open = 0
         self._whole = True

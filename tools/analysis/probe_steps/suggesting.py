@@ -10,9 +10,10 @@ from mmdeepkd.functional.gsnr import gsnr_offsets
 from .measuring import Measured
 
 _WRAPPER = 'mmdeepkd.DeepKDOptimWrapper'
-# The arguments of losses that each weigh one stream.
+# The arguments of losses that each weigh one stream; of a feature loss what
+# reaches the student.
 _WEIGHTS = (dict(target='alpha', non_target='beta'),
-            dict(distill='loss_weight'))
+            dict(distill='loss_weight'), dict(feature='loss_weight'))
 
 
 def base_momentum(cfg: Config) -> Optional[float]:

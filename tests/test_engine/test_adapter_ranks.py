@@ -1,0 +1,62 @@
+"""Two processes that train adapters give what one gives.
+
+On a batch's two halves statistics of BatchNorm and random draws differ from
+those of the whole: where the two are compared BatchNorm is in eval mode, and
+the noise of a sample depends on the sample alone.
+"""
+import pytest
+import torch
+
+from tests.helpers.gloo import run_ranks
+from tests.helpers.toys import difference, equal
+
+from .adapter_ranks import STEPS, WRAPPERS, run_all, train_alone
+
+
+@pytest.fixture(scope='module')
+def ranks(tmp_path_factory):
+    return run_ranks(run_all, tmp_path_factory.mktemp('ranks'), timeout=200)
+
+
+@pytest.mark.parametrize('name', WRAPPERS)
+def test_two_processes_equal_one(ranks, name, tmp_path):
+    first, second = (rank[name] for rank in ranks)
+    alone = train_alone(tmp_path, name)
+
+    for key in ('weights', 'momentum'):
+        assert equal(first[key], second[key])
+        assert len(first[key]) == len(alone[key]) > 0
+        assert difference(first[key], alone[key]) < 1e-10
+    assert any(name.startswith('distill.') for name in alone['names'])
+
+
+def test_adapters_are_trained_from_both_halves(ranks, tmp_path):
+    """One process on its half alone is another training."""
+    both, own = ranks[0]['own momentum'], ranks[0]['real']
+
+    assert difference(both['weights'], own['weights']) > 1e-6
+
+
+def test_as_it_is_both_have_the_same_weights(ranks):
+    first, second = (rank['real'] for rank in ranks)
+
+    assert equal(first['weights'], second['weights'])
+    assert equal(first['momentum'], second['momentum'])
+    counts = [value for name, value in first['buffers'].items()
+              if name.endswith('num_draws')]
+    assert counts == [torch.tensor(STEPS)] * 2
+    statistics = [name for name in first['buffers']
+                  if name.startswith('distill.') and 'running' in name]
+    assert statistics and not any(
+        torch.equal(first['buffers'][name], second['buffers'][name])
+        for name in statistics)
+
+
+def test_each_process_draws_noise_of_its_own(ranks):
+    first, second = (rank['real']['draws'] for rank in ranks)
+
+    assert len(first) == len(second) == 2 * STEPS
+    noises = [noise for draws in (first, second) for each in draws
+              for noise in each[:2]]
+    assert all(not torch.equal(a, b) for i, a in enumerate(noises)
+               for b in noises[:i] if a.shape == b.shape)
