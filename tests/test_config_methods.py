@@ -1,7 +1,17 @@
 """Every shipped config trains the method and the student of its name."""
+from pathlib import Path
+
 import pytest
 
-from .helpers.shipped import DISTILLING, LEAVES, shipped, split_name
+from .helpers.shipped import (
+    DISTILLING,
+    LEAVES,
+    OF_FEATURES,
+    OF_LOGITS,
+    losses_of,
+    shipped,
+    split_name,
+)
 
 LOSSES = dict(
     kd='KDLoss', lskd='KDLoss', dkd='DKDLoss', dkdmod='DKDModLoss',
@@ -9,9 +19,10 @@ LOSSES = dict(
     crld='CRLDLoss')
 # Its loss needs one class per image: no Mixup, no CutMix.
 WITHOUT_MIXING = ('imagenet/deepkd_regnety16gf_deit_tiny.py', )
+DETECTORS = ('frcnn', 'retinanet')
 
 
-@pytest.mark.parametrize('name', DISTILLING)
+@pytest.mark.parametrize('name', OF_LOGITS)
 def test_methods_are_what_the_names_say(name):
     cfg = shipped(name)
     folder, (first, *rest), _ = split_name(name)
@@ -36,8 +47,43 @@ def test_methods_are_what_the_names_say(name):
     assert ('topk' in cfg.default_hooks) == (deepkd and base != 'gdkd')
 
 
-@pytest.mark.parametrize('name', [n for n in DISTILLING if 'coco' in n])
-def test_coco_configs_have_the_published_weights(name):
+@pytest.mark.parametrize('name', [
+    n for n in OF_FEATURES if split_name(n)[1] == ('diffkd', )])
+def test_diffkd_compares_maps_and_of_classifiers_logits(name):
+    cfg = shipped(name)
+    types = [loss.type for loss in losses_of(cfg)]
+
+    assert types[0] == 'mmdeepkd.DiffKDLoss'
+    assert types[1:] == (['mmdeepkd.DiffKDLogitsLoss']
+                         if detector_of(name) is None else [])
+    assert cfg.optim_wrapper.type == 'OptimWrapper'
+    assert 'delta' not in cfg.optim_wrapper
+    assert 'topk' not in cfg.default_hooks
+    assert cfg.model.get('task_weight', 1) == 1
+
+
+@pytest.mark.parametrize('name', [
+    n for n in OF_FEATURES if split_name(n)[1] == ('deepkd', 'diffkd')])
+def test_deepkd_and_diffkd_is_deepkd_with_one_stream_more(name):
+    cfg = shipped(name).to_dict()
+    deepkd = shipped(name.replace('deepkd_diffkd_', 'deepkd_')).to_dict()
+    logits, features = cfg['model'].pop('losses')
+    wrapper = cfg.pop('optim_wrapper')
+    plain = deepkd.pop('optim_wrapper')
+    offsets = wrapper.pop('offsets')
+
+    assert logits == deepkd['model'].pop('losses')
+    assert features['type'] == 'mmdeepkd.DiffKDLoss'
+    assert wrapper.pop('delta') is None
+    delta = plain.pop('delta')
+    assert offsets.pop('feature') != delta
+    assert offsets == dict(task=delta, target=-delta, non_target=delta)
+    assert wrapper == plain
+    assert cfg == deepkd
+
+
+@pytest.mark.parametrize('name', [n for n in OF_LOGITS if 'coco' in n])
+def test_coco_losses_have_the_published_weights(name):
     cfg = shipped(name)
     losses = cfg.model.losses
 
@@ -48,21 +94,28 @@ def test_coco_configs_have_the_published_weights(name):
         assert (losses.alpha, losses.beta) == (1, 0.25)
     if '/deepkd_' in name:
         assert cfg.optim_wrapper.delta == 0.05
+
+
+@pytest.mark.parametrize('name', [n for n in DISTILLING if 'coco' in n])
+def test_coco_has_the_schedule_and_the_teachers_of_mmdet(name):
+    cfg = shipped(name)
+
     assert cfg.auto_scale_lr.base_batch_size == 16
     assert cfg.train_cfg.max_epochs == 12
     assert (cfg.optim_wrapper.optimizer.lr,
-            cfg.optim_wrapper.optimizer.momentum) == (0.02, 0.9)
+            cfg.optim_wrapper.optimizer.momentum) == (
+                dict(frcnn=0.02, retinanet=0.01)[detector_of(name)], 0.9)
     assert cfg.model.teacher_checkpoint.startswith(
         'https://download.openmmlab.com/mmdetection/')
-    teacher = cfg.model.teacher.split('/')[-1].split('_1x')[0]
-    assert teacher.replace('-', '_') in cfg.model.teacher_checkpoint
+    teacher = Path(cfg.model.teacher).stem.replace('-', '_')
+    assert f'/{teacher}/{teacher}_' in cfg.model.teacher_checkpoint
 
 
 @pytest.mark.parametrize('name', DISTILLING)
 def test_the_student_is_the_baseline(name):
     """Siblings differ in the distillation, and a rate that suits it."""
-    folder, _, networks = split_name(name)
-    baseline = shipped(baseline_of(folder, networks))
+    folder = split_name(name)[0]
+    baseline = shipped(baseline_of(name))
     cfg = shipped(name)
 
     if name not in WITHOUT_MIXING:
@@ -73,16 +126,28 @@ def test_the_student_is_the_baseline(name):
         for key in ('train_dataloader', 'train_cfg', 'param_scheduler',
                     'auto_scale_lr'):
             assert cfg[key] == baseline[key]
-    assert dict(cfg.optim_wrapper.optimizer, lr=0) == dict(
-        baseline.optim_wrapper.optimizer, lr=0)
+    # DiffKD was published with Nesterov's momentum.
+    neutral = dict(lr=0, nesterov=False)
+    assert dict(cfg.optim_wrapper.optimizer, **neutral) == dict(
+        baseline.optim_wrapper.optimizer, **neutral)
     assert cfg.optim_wrapper.get('clip_grad') == (
         baseline.optim_wrapper.get('clip_grad'))
 
 
-def baseline_of(folder, networks):
-    """Return the plain student of a pair such as 'vgg13_vgg8'."""
-    students = [split_name(name)[2] for name in LEAVES
-                if name.startswith(f'{folder}/baseline_')]
-    student = max((s for s in students
-                   if networks.endswith(s.replace('frcnn_', ''))), key=len)
+def detector_of(name):
+    """Return 'frcnn' or 'retinanet', None for a classifier."""
+    kind = split_name(name)[2].split('_')[0]
+    return kind if kind in DETECTORS else None
+
+
+def baseline_of(name):
+    """Return the plain student of a config of a pair."""
+    folder, _, networks = split_name(name)
+    detector = detector_of(name)
+    if detector is not None:
+        student = f'{detector}_{networks.split("_")[-1]}'
+    else:
+        students = [split_name(leaf)[2] for leaf in LEAVES
+                    if leaf.startswith(f'{folder}/baseline_')]
+        student = max((s for s in students if networks.endswith(s)), key=len)
     return f'{folder}/baseline_{student}.py'

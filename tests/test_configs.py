@@ -5,14 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, HOOKS, MODELS, DefaultScope
 from mmengine.visualization import Visualizer
 
 import mmdeepkd
-from mmdeepkd.distillers import resolve_model_config
 from mmdeepkd.engine import DecoupledSGD
 from mmdeepkd.registry import RUNNERS
 
@@ -20,6 +18,11 @@ from .helpers.shipped import (
     CONFIGS,
     DISTILLING,
     LEAVES,
+    OF_FEATURES,
+    OF_LOGITS,
+    Teachers,
+    build,
+    losses_of,
     shipped,
     split_name,
 )
@@ -31,37 +34,28 @@ NUM_LOGITS = dict(digits=11, coco=81, custom=4, digits100=100, cifar100=100,
                   imagenet=1000)
 
 
-@pytest.fixture(scope='session')
-def teacher_file(tmp_path_factory):
-    """Give a function that writes random weights, once per teacher."""
+@pytest.fixture(scope='module')
+def teachers(tmp_path_factory):
     folder = tmp_path_factory.mktemp('teachers')
-    written = {}
-
-    def write(config, scope):
-        key = str(config)
-        if key not in written:
-            model = build(resolve_model_config(config, 'teacher'), scope)
-            written[key] = str(folder / f'{len(written)}.pth')
-            torch.save(dict(state_dict=model.state_dict()), written[key])
-        return written[key]
-
-    yield write
+    yield Teachers(folder)
     # Hundreds of megabytes, which pytest would keep.
     shutil.rmtree(folder)
 
 
 @pytest.fixture(scope='module')
-def networks(teacher_file):
+def networks(teachers):
     """Give a function that builds a model, once for all losses on it."""
     last = {}
 
-    def build_once(cfg):
-        config = model_of(cfg, teacher_file)
+    def build_once(name):
+        cfg = shipped(name)
+        config = teachers.model_of(cfg)
+        # Losses of features have parameters, in the model.
+        ignored = () if name in OF_FEATURES else ('losses', 'task_weight')
         # As text: a model may complete the dicts that it is built from.
-        key = str({k: v for k, v in config.items()
-                   if k not in ('losses', 'task_weight')})
+        key = str({k: v for k, v in config.items() if k not in ignored})
         # The methods of one view and those of two take turns.
-        slot = str(config.get('data_preprocessor'))
+        slot = str(config.get('data_preprocessor')), bool(ignored)
         if slot not in last or last[slot][0] != key:
             last[slot] = key, build(config, cfg.default_scope)
         return last[slot][1]
@@ -69,27 +63,10 @@ def networks(teacher_file):
     return build_once
 
 
-def build(model, scope):
-    with DefaultScope.overwrite_default_scope(scope):
-        return MODELS.build(model)
-
-
-def model_of(cfg, teacher_file):
-    """Return the model's config, a copy, as the Runner completes it."""
-    model = copy.deepcopy(cfg.model)
-    if 'data_preprocessor' in cfg:
-        model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    if 'teacher' in model:
-        assert model.teacher_checkpoint.endswith('.pth')
-        model.teacher_checkpoint = teacher_file(
-            model.teacher, cfg.default_scope)
-    return model
-
-
 @pytest.mark.parametrize('name', LEAVES)
 def test_model_wrapper_and_hooks_are_built(name, networks):
     cfg = copy.deepcopy(shipped(name))
-    model = networks(cfg)
+    model = networks(name)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     # The visualization hooks ask for the one that the Runner has built.
     Visualizer.get_instance('test_configs')
@@ -100,32 +77,36 @@ def test_model_wrapper_and_hooks_are_built(name, networks):
     assert len(hooks) >= 5
     grouped = {id(p) for g in wrapper.param_groups for p in g['params']}
     assert {id(p) for p in model.parameters()} <= grouped
+    assert hasattr(model, 'distill') == (name in OF_FEATURES)
     if name in DISTILLING:
         assert RUNNERS.get(cfg.runner_type) is not None
+    if name in OF_LOGITS:
         assert model.num_logits == NUM_LOGITS[name.split('/')[0]]
 
 
 @pytest.mark.parametrize('name', DISTILLING)
-def test_the_loss_is_built_and_fits_momenta_and_views(name):
+def test_the_losses_are_built_and_fit_momenta_and_views(name):
     cfg = shipped(name)
-    loss = MODELS.build(cfg.model.losses)
+    losses = [MODELS.build(loss) for loss in losses_of(cfg)]
     offsets = cfg.optim_wrapper.get('offsets')
 
     if offsets is not None:
-        assert set(offsets) == {'task', *loss.streams}
+        assert set(offsets) == {
+            'task', *(stream for loss in losses for stream in loss.streams)}
     if 'topk' in cfg.default_hooks:
-        assert hasattr(loss, 'topk')
+        assert any(hasattr(loss, 'topk') for loss in losses)
     # The losses of one view are for detectors too, which have no such views.
     pipeline = cfg.train_dataloader.dataset.get('pipeline', [])
     two = any(step.type == 'mmpretrain.MultiView' for step in pipeline)
-    assert getattr(loss, 'views', 1) == (2 if two else 1)
+    for loss in losses:
+        assert getattr(loss, 'views', 1) == (2 if two else 1)
     assert two == (cfg.get('data_preprocessor', {}).get('type') ==
                    'mmdeepkd.TwoViewDataPreprocessor')
 
 
-def test_a_deepkd_wrapper_keeps_the_configured_sgd(teacher_file):
+def test_a_deepkd_wrapper_keeps_the_configured_sgd(teachers):
     cfg = copy.deepcopy(shipped('digits/deepkd_frcnn_r18w32_r18w16.py'))
-    model = build(model_of(cfg, teacher_file), cfg.default_scope)
+    model = build(teachers.model_of(cfg), cfg.default_scope)
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
 
     assert isinstance(optimizer, DecoupledSGD)
@@ -187,7 +168,7 @@ def test_types_name_their_package():
     found = {match for path in CONFIGS.rglob('*.py')
              for match in untyped.findall(path.read_text())}
     engine = {
-        'BN', 'nms', 'RoIAlign', 'Pretrained', 'SGD', 'OptimWrapper',
+        'BN', 'GN', 'nms', 'RoIAlign', 'Pretrained', 'SGD', 'OptimWrapper',
         'LoadImageFromFile', 'DefaultSampler', 'default_collate',
         'EpochBasedTrainLoop', 'ValLoop', 'TestLoop', 'LinearLR',
         'CosineAnnealingLR', 'MultiStepLR', 'IterTimerHook', 'LoggerHook',

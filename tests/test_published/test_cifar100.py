@@ -34,6 +34,11 @@ STAND_INS = {
         "our own combination: GDKD's values, and the delta that the paper "
         'gives for all but KD'),
 }
+# Neither released by the authors nor like anything that they did.
+UNPUBLISHED = {
+    'diffkd_wrn_40_2_wrn_40_1': 'the DiffKD paper reports CIFAR-100, the '
+    'release has ImageNet alone; losses as there, schedule as here',
+}
 
 AUGMENTED = dict(
     teacher=('plain', 'augmented', "GDKD's repository trains teachers of its "
@@ -94,9 +99,10 @@ def listed_deviations(name):
 
 
 def test_every_config_has_a_row_or_a_reason():
-    assert set(ROWS).isdisjoint(STAND_INS)
-    assert {*ROWS, *STAND_INS} == set(CONFIGS)
-    for _, reason in STAND_INS.values():
+    listed = [*ROWS, *STAND_INS, *UNPUBLISHED]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == set(CONFIGS)
+    for reason in (*UNPUBLISHED.values(), *(r for _, r in STAND_INS.values())):
         assert len(reason) > 20
 
 
