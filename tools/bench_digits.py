@@ -8,14 +8,10 @@ Writes docs/results/digits100.md and docs/images/digits100.png. Finished runs
 are kept in work_dirs/bench_digits, by a hash of config and code: the command
 continues where it stopped. ``--smoke`` only shows that everything runs.
 """
-import argparse
 import os
-import signal
-import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Tuple
 
 # Before torch: two runs at a time, one thread each.
 os.environ['OMP_NUM_THREADS'] = '1'
@@ -29,6 +25,7 @@ from bench_steps.arms import (  # noqa: E402
     Plan,
 )
 from bench_steps.benchmark import Benchmark, Outcome  # noqa: E402
+from bench_steps.command_line import command, run_command, say  # noqa: E402
 from bench_steps.executor import Executor  # noqa: E402
 from bench_steps.machine import (  # noqa: E402
     commit,
@@ -36,42 +33,17 @@ from bench_steps.machine import (  # noqa: E402
     describe_versions,
 )
 from bench_steps.plot import draw  # noqa: E402
-from bench_steps.pool import TaskError  # noqa: E402
 from bench_steps.report import Facts, page  # noqa: E402
 from bench_steps.runs import ROOT, Run, describe_task  # noqa: E402
 
+_NAME = 'bench-digits'
 _WORKERS = 2
 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        '--work-dir', help='where runs are kept (work_dirs/bench_digits)')
-    parser.add_argument(
-        '--smoke',
-        action='store_true',
-        help='one epoch and few seeds, into work_dirs/bench_digits_smoke; '
-        'the page is written there too')
-    args = parser.parse_args()
-    # A terminated benchmark ends its runs too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    os.chdir(ROOT)
-    try:
-        run(*_setting(args.smoke, args.work_dir))
-    except (TaskError, OSError) as error:
-        sys.exit(f'bench-digits: {error}')
-    except KeyboardInterrupt:
-        sys.exit('bench-digits: interrupted; the same command continues.')
-
-
-def _setting(smoke: bool, work_dir: str) -> Tuple[Plan, Path, Path]:
-    """Return the plan, the folder of the runs and that of the page."""
-    if smoke:
-        folder = Path(work_dir or 'work_dirs/bench_digits_smoke').resolve()
-        return SMOKE, folder, folder / 'docs'
-    folder = Path(work_dir or 'work_dirs/bench_digits').resolve()
-    return FULL, folder, ROOT / 'docs'
+    run_command(_NAME, __doc__.splitlines()[0], 'one epoch and few seeds',
+                (FULL, SMOKE), run)
 
 
 def run(plan: Plan, work_dir: Path, docs: Path) -> None:
@@ -82,7 +54,7 @@ def run(plan: Plan, work_dir: Path, docs: Path) -> None:
     results = executor.all_results(outcome.runs)
     teacher = executor.checkpoint(outcome.runs[0])
     facts = Facts(
-        command=command(),
+        command=command(_NAME),
         minutes=(time.time() - start) / 60,
         trained=executor.trained,
         runs=len(results),
@@ -96,7 +68,7 @@ def run(plan: Plan, work_dir: Path, docs: Path) -> None:
         commit=commit(ROOT),
         date=time.strftime('%Y-%m-%d'))
     write(plan, outcome, facts, docs)
-    say(f'bench-digits: {facts.minutes:.1f} minutes, {executor.trained} runs '
+    say(f'{_NAME}: {facts.minutes:.1f} minutes, {executor.trained} runs '
         f'trained; the page is {docs / "results" / "digits100.md"}')
 
 
@@ -108,18 +80,6 @@ def write(plan: Plan, outcome: Outcome, facts: Facts, docs: Path) -> None:
     target.write_text(
         page(plan, outcome, facts, '../images/digits100.png'),
         encoding='utf-8')
-
-
-def command() -> str:
-    """Return the command that a reader types to get this page."""
-    options = ' '.join(sys.argv[1:])
-    return f'python tools/bench_digits.py {options}' if options else (
-        'make bench-digits')
-
-
-def say(line: str) -> None:
-    """Print a line at once, also into a pipe."""
-    print(line, flush=True)
 
 
 if __name__ == '__main__':

@@ -9,14 +9,11 @@ docs/results/gsnr.md and its pictures. Finished runs are kept in
 work_dirs/bench_gsnr, by a hash of config and code: the command continues
 where it stopped. ``--smoke`` only shows that everything runs.
 """
-import argparse
 import os
-import signal
 import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Tuple
 
 # Before torch: two runs at a time, one thread each.
 os.environ['OMP_NUM_THREADS'] = '1'
@@ -28,14 +25,20 @@ sys.path.insert(0, str(ROOT))
 from mmdeepkd.datasets import make_digits_detection  # noqa: E402
 from tools.bench_steps.arms import STUDENT, TEACHER  # noqa: E402
 from tools.bench_steps.benchmark import Benchmark, Outcome  # noqa: E402
+from tools.bench_steps.command_line import (  # noqa: E402
+    command,
+    run_command,
+    say,
+)
+from tools.bench_steps.comparing import test_by_seed  # noqa: E402
+from tools.bench_steps.curves import Runs  # noqa: E402
 from tools.bench_steps.executor import Executor  # noqa: E402
 from tools.bench_steps.machine import (  # noqa: E402
     commit,
     describe_machine,
     describe_versions,
 )
-from tools.bench_steps.pool import TaskError  # noqa: E402
-from tools.bench_steps.report import Facts, test_by_seed  # noqa: E402
+from tools.bench_steps.report import Facts  # noqa: E402
 from tools.bench_steps.runs import Run, describe_task  # noqa: E402
 from tools.gsnr_steps import pictures  # noqa: E402
 from tools.gsnr_steps.detecting import Detection  # noqa: E402
@@ -52,44 +55,19 @@ from tools.gsnr_steps.plan import (  # noqa: E402
 )
 from tools.gsnr_steps.streams import (  # noqa: E402
     STREAMS,
-    Runs,
     Watched,
     read_choice,
     read_reports,
 )
 
+_NAME = 'bench-gsnr'
 _WORKERS = 2
 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        '--work-dir', help='where runs are kept (work_dirs/bench_gsnr)')
-    parser.add_argument(
-        '--smoke',
-        action='store_true',
-        help='a few iterations and seeds, into work_dirs/bench_gsnr_smoke; '
-        'the page is written there too')
-    args = parser.parse_args()
-    # A terminated benchmark ends its runs too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    os.chdir(ROOT)
-    try:
-        run(*_setting(args.smoke, args.work_dir))
-    except (TaskError, OSError) as error:
-        sys.exit(f'bench-gsnr: {error}')
-    except KeyboardInterrupt:
-        sys.exit('bench-gsnr: interrupted; the same command continues.')
-
-
-def _setting(smoke: bool, work_dir: str) -> Tuple[GSNRPlan, Path, Path]:
-    """Return the plan, the folder of the runs and that of the page."""
-    if smoke:
-        folder = Path(work_dir or 'work_dirs/bench_gsnr_smoke').resolve()
-        return SMOKE_PLAN, folder, folder / 'docs'
-    folder = Path(work_dir or 'work_dirs/bench_gsnr').resolve()
-    return FULL, folder, ROOT / 'docs'
+    run_command(_NAME, __doc__.splitlines()[0],
+                'a few iterations and seeds', (FULL, SMOKE_PLAN), run)
 
 
 def run(plan: GSNRPlan, work_dir: Path, docs: Path) -> None:
@@ -106,7 +84,7 @@ def run(plan: GSNRPlan, work_dir: Path, docs: Path) -> None:
     facts = _facts(plan, outcome, executor, detection, trained,
                    (time.time() - start) / 60)
     write(plan, measured, facts, docs)
-    say(f'bench-gsnr: {facts.minutes:.1f} minutes, {facts.trained} runs '
+    say(f'{_NAME}: {facts.minutes:.1f} minutes, {facts.trained} runs '
         f'trained; the page is {docs / "results" / "gsnr.md"}')
 
 
@@ -138,7 +116,7 @@ def _facts(plan: GSNRPlan, outcome: Outcome, executor: Executor,
     results = executor.all_results(outcome.runs)
     options = plan.classification.options
     return Facts(
-        command=command(),
+        command=command(_NAME),
         minutes=minutes,
         trained=trained,
         runs=len(results) + detection.trainings,
@@ -176,18 +154,6 @@ def write(plan: GSNRPlan, measured: Measured, facts: Facts,
     target = docs / 'results' / 'gsnr.md'
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page(plan, measured, facts), encoding='utf-8')
-
-
-def command() -> str:
-    """Return the command that a reader types to get this page."""
-    options = ' '.join(sys.argv[1:])
-    return f'python tools/bench_gsnr.py {options}' if options else (
-        'make bench-gsnr')
-
-
-def say(line: str) -> None:
-    """Print a line at once, also into a pipe."""
-    print(line, flush=True)
 
 
 if __name__ == '__main__':

@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from mmdeepkd.engine import DynamicTopKHook
 from tools import bench_gsnr
+from tools.bench_steps import curves
 from tools.bench_steps.arms import TEACHER
 from tools.bench_steps.benchmark import Benchmark
 from tools.bench_steps.executor import Executor
@@ -185,14 +186,14 @@ def test_the_choice_is_read_from_the_log(tmp_path):
 
 
 def test_curves_by_hand():
-    found = streams.curve(RUNS, 'gsnr/task')
+    found = curves.curve(RUNS, 'gsnr/task')
 
     assert found.iterations == [8, 28, 48]
     assert found.mean == [5, 3, 1.5]
     assert found.sd == pytest.approx([2 ** 0.5, 0, 0.5 ** 0.5])
-    assert streams.averages(RUNS, 'gsnr/task').mean == pytest.approx(19 / 6)
-    assert streams.averages(RUNS, 'gsnr/feature') is None
-    assert streams.curve(RUNS, 'gsnr/feature').iterations == []
+    assert curves.averages(RUNS, 'gsnr/task').mean == pytest.approx(19 / 6)
+    assert curves.averages(RUNS, 'gsnr/feature') is None
+    assert curves.curve(RUNS, 'gsnr/feature').iterations == []
 
 
 def test_orders_by_hand():

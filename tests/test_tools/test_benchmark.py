@@ -11,6 +11,8 @@ from tests.helpers.processes import run_tool
 from tests.helpers.toys import equal
 from tools.analysis import benchmark
 from tools.analysis.benchmark_steps import (
+    adapters,
+    diffkd_tables,
     gsnr,
     memory,
     nets,
@@ -28,7 +30,7 @@ from tools.analysis.benchmark_steps.comparison import Plan
 from tools.analysis.benchmark_steps.growth import exponent
 
 SECTIONS = ('classification', 'detection', 'loss', 'optimizer', 'ddp',
-            'gsnr', 'growth')
+            'gsnr', 'diffkd', 'growth')
 
 
 @pytest.fixture(scope='module')
@@ -36,7 +38,7 @@ def smoke(tmp_path_factory):
     """Run the whole tool once, on its smallest sizes."""
     out = tmp_path_factory.mktemp('benchmark')
     printed = run_tool('analysis/benchmark.py', 'all', '--smoke', '--threads',
-                       '1', '--out', out).stdout
+                       '1', '--out', out, timeout=600).stdout
     data = {name: json.loads((out / f'{name}.json').read_text())['data']
             for name in SECTIONS}
     return SimpleNamespace(out=out, printed=printed, data=data)
@@ -61,7 +63,7 @@ def test_every_section_is_timed_and_has_its_table(smoke, name):
     assert text.startswith('## ') and '\n| ' in text
     assert 'nan' not in text and '- Commit: ' in text
     assert text.strip() in (smoke.out / 'speed.md').read_text()
-    assert f'/7] {name}\n' in smoke.printed
+    assert f'/8] {name}\n' in smoke.printed
 
 
 @pytest.mark.parametrize('name', ['classification', 'detection'])
@@ -105,6 +107,82 @@ def test_windows_of_both_pairs_are_measured(smoke):
         assert case['window']['peak_bytes'] > case['plain']['peak_bytes']
     assert 'a window every 200 steps costs, %' in (
         smoke.out / 'gsnr.md').read_text()
+
+
+def test_diffkd_is_compared_with_the_same_step_without(smoke):
+    for pair, bases in dict(classification=['KD', 'DeepKD'],
+                            detection=['DeepKD']).items():
+        arms = smoke.data['diffkd'][pair]['arms']
+        backwards = {name: sum('backward' in part for part in arm['parts'])
+                     for name, arm in arms.items()}
+        assert backwards == {name: count for name, count in [
+            ('KD', 1), ('KD + DiffKD', 1), ('DeepKD', 2), ('shared', 2),
+            ('own', 3)] if name in arms}
+        for name, arm in arms.items():
+            assert ('DiffKD, forward' in arm['parts']) == (name not in bases)
+        # One more buffer, of all that DiffKD's gradient reaches.
+        assert (arms['DeepKD']['state_bytes'] < arms['shared']['state_bytes']
+                < arms['own']['state_bytes'])
+
+
+def test_diffkds_modules_are_measured_alone(smoke):
+    for pair in ('classification', 'detection'):
+        half, whole, released = smoke.data['diffkd'][pair]['alone'].values()
+        assert half['parameters'] == released['parameters'] < (
+            whole['parameters'])
+        assert all(each['peak_bytes'] > 0 and set(each['seconds']) == {
+            'forward', 'backward'} for each in (half, whole, released))
+
+
+class Scaled(torch.nn.Module):
+    """A feature loss of one number."""
+
+    needs_adapter = True
+
+    def forward(self, adapter, student, teacher, place):
+        return SimpleNamespace(losses={'': (adapter(student) * teacher).sum(),
+                                       'own': adapter.weight.sum()})
+
+
+def test_modules_alone_get_the_features_of_the_step():
+    net, adapter = (torch.nn.Linear(2, 2, bias=False) for _ in range(2))
+    loss, asked = Scaled(), []
+
+    class Distiller(torch.nn.Module):
+        losses = [torch.nn.Identity(), loss]
+
+        def data_preprocessor(self, batch, training):
+            return dict(inputs=batch)
+
+        def forward(self, inputs, mode):
+            loss(adapter, net(inputs), 3 * inputs, place='here')
+
+    alone = adapters.Alone(Distiller(), torch.ones(1, 2))
+    alone(asked.append)
+
+    call, = alone.calls
+    assert call.place == 'here' and call.student.is_leaf
+    assert equal([call.student, call.teacher],
+                 [net(torch.ones(1, 2)), torch.full((1, 2), 3.)])
+    assert asked == ['forward', 'backward']
+    # Nothing stays: no gradient, no hook.
+    assert adapter.weight.grad is call.student.grad is None
+    assert not loss._forward_pre_hooks
+
+
+def test_what_diffkd_adds_is_taken_round_by_round():
+    def arm(title, seconds, peak):
+        return dict(title=title, seconds=seconds, peak_bytes=peak,
+                    state_bytes=peak, parts={'backward: task': 1.0})
+
+    # The machine was twice as slow in the second round.
+    text = diffkd_tables._steps({
+        'KD': arm('KD', [1., 2., 1.], 2**20),
+        'KD + DiffKD': arm('with', [1.5, 3., 1.5], 3 * 2**20)})
+
+    row = [cell.strip() for cell in text.splitlines()[-1].split('|')[1:-1]]
+    assert row == ['with', '1500 (1500..2250)', '**1.50** (1.50..1.50)',
+                   '500 (500..750)', '3.00', '+2.00', '3.00', '+2.00']
 
 
 def test_a_window_measures_every_one_of_its_steps(tmp_path, monkeypatch):

@@ -1,1 +1,1 @@
-"""The steps of tools/bench_digits.py: what to train, train it, report."""
+"""What the benchmarks share: plans, runs, tuning, tables, pages."""

@@ -18,6 +18,8 @@ class Arm(NamedTuple):
         options: (key, value) overrides, as ``--cfg-options``.
         watched: Further ones, of the final runs: what watches them and
             changes no result.
+        rate_of: Name of the arm whose learning rate it takes, so that the
+            two differ in their overrides alone; empty: it is tuned.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Arm(NamedTuple):
     config: str
     options: Options = ()
     watched: Options = ()
+    rate_of: str = ''
 
 
 class Ablation(NamedTuple):
@@ -52,6 +55,8 @@ class Plan(NamedTuple):
         ablation_seeds: Seeds of their runs.
         options: Overrides of every config, the teacher's too.
         max_extensions: How often the grid of one method may be extended.
+        teacher: Config of the teacher of all methods.
+        tuning_options: Further overrides of the runs that choose rates.
     """
 
     arms: Sequence[Arm]
@@ -63,6 +68,8 @@ class Plan(NamedTuple):
     ablation_seeds: Sequence[int] = ()
     options: Options = ()
     max_extensions: int = 3
+    teacher: str = TEACHER
+    tuning_options: Options = ()
 
 
 def _config(method: str) -> str:

@@ -1,13 +1,18 @@
 """The course of the benchmark: teacher, tuning, final runs, ablations."""
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from .arms import TEACHER, Arm, Options, Plan
+from .arms import Arm, Options, Plan
 from .executor import Executor
 from .pool import Task
 from .runs import Result, Run, identify
 from .tuning import Tries, best_rate, extension
 
 TEACHER_SEED = 0
+
+
+def teacher_run(plan: Plan) -> Run:
+    """Return the training of a plan's teacher."""
+    return Run(plan.teacher, TEACHER_SEED, options=plan.options, test=True)
 
 
 class Ablated(NamedTuple):
@@ -24,7 +29,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         teacher: The teacher's result.
-        tries: Validation accuracies by arm and learning rate.
+        tries: Validation accuracies by tuned arm and learning rate.
         rates: The chosen learning rate of every arm.
         final: Results of every arm by seed, at its chosen rate.
         final_runs: The runs that had these results.
@@ -73,7 +78,8 @@ class Benchmark:
         self.say(f'[2/{steps}] learning rates, on the validation split')
         self.executor.expected = finals + ablated
         tries = self._tune()
-        rates = {name: best_rate(tried) for name, tried in tries.items()}
+        rates = {arm.name: best_rate(tries[arm.rate_of or arm.name])
+                 for arm in plan.arms}
         self.say(f'[3/{steps}] final runs, on the test split')
         self.executor.expected = ablated
         runs = self._final_runs(rates)
@@ -92,36 +98,40 @@ class Benchmark:
         return self.executor(runs, beside)
 
     def _train_teacher(self) -> Result:
-        run = Run(TEACHER, TEACHER_SEED, options=self.plan.options, test=True)
+        run = teacher_run(self.plan)
         self._teacher = identify(run)
         return self._execute([run])[run]
 
     def _run(self, arm: Arm, seed: int, rate: float, test: bool,
-             options: Optional[Options] = None) -> Run:
+             options: Optional[Options] = None,
+             last: Options = ()) -> Run:
         distils = 'baseline_' not in arm.config
         changed = arm.options if options is None else options
-        return Run(arm.config, seed, rate, (*changed, *self.plan.options),
+        return Run(arm.config, seed, rate,
+                   (*changed, *self.plan.options, *last),
                    self._teacher if distils else None, test)
 
     def _tune(self) -> Dict[str, Tries]:
         """Try every arm at the grid, then beyond where the edge is best."""
         plan = self.plan
-        tries: Dict[str, Tries] = {arm.name: {} for arm in plan.arms}
-        wanted = [(arm, rate) for arm in plan.arms for rate in plan.rates]
+        tuned = [arm for arm in plan.arms if not arm.rate_of]
+        tries: Dict[str, Tries] = {arm.name: {} for arm in tuned}
+        wanted = [(arm, rate) for arm in tuned for rate in plan.rates]
         beside = self.beside
         while wanted:
             self._try(wanted, tries, beside)
             beside = ()
             more = [(arm, extension(tries[arm.name], plan.rates,
                                     plan.max_extensions))
-                    for arm in plan.arms]
+                    for arm in tuned]
             wanted = [(arm, rate) for arm, rate in more if rate is not None]
         return tries
 
     def _try(self, wanted: Sequence[Tuple[Arm, float]],
              tries: Dict[str, Tries], beside: Sequence[Task]) -> None:
         runs = {(arm.name, rate): [
-            self._run(arm, seed, rate, test=False)
+            self._run(arm, seed, rate, False,
+                      last=self.plan.tuning_options)
             for seed in self.plan.tuning_seeds
         ] for arm, rate in wanted}
         results = self._execute([run for some in runs.values()
@@ -143,8 +153,11 @@ class Benchmark:
     def _train_final(
             self, runs: Dict[str, Dict[int, Run]]
     ) -> Dict[str, Dict[int, Result]]:
+        # The last arms mostly take the longest: begun first, they leave no
+        # core idle at the end.
         results = self._execute([
-            run for by_seed in runs.values() for run in by_seed.values()
+            run for by_seed in reversed(list(runs.values()))
+            for run in by_seed.values()
         ])
         return {
             name: {seed: results[run] for seed, run in by_seed.items()}

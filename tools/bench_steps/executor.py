@@ -1,5 +1,6 @@
 """Trains the runs that have no result yet, and tells how far it is."""
 import functools
+import importlib
 import json
 import shutil
 import time
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Sequence
 
 from .pool import Task, run_tasks
-from .runs import Result, Run, identify, resolve
+from .runs import Result, Run, identify, kind, resolve
 from .training import CHECKPOINT, train
 
 
@@ -45,8 +46,8 @@ class Executor:
         # Once each: settings spelt differently may be the same training.
         unique = {identify(run): run for run in reversed(runs)}
         missing = [run for run in reversed(list(unique.values()))
-                   if not self._file(run).is_file()]
-        tasks = {self._task(run): run for run in missing}
+                   if not self.done(run)]
+        tasks = {self.task(run): run for run in missing}
         left = len(missing)
 
         def done(task: Task) -> None:
@@ -74,23 +75,30 @@ class Executor:
         unique = {identify(run): run for run in runs}
         return [self._result(run) for run in unique.values()]
 
-    def _file(self, run: Run) -> Path:
-        return self.folder(run) / 'result.json'
+    def done(self, run: Run) -> bool:
+        """Say whether a run has its result."""
+        return self._file(run).is_file()
 
-    def _result(self, run: Run) -> Result:
-        return Result(**json.loads(self._file(run).read_text()))
-
-    def _task(self, run: Run) -> Task:
-        folder = self._file(run).parent
+    def task(self, run: Run) -> Task:
+        """Return the training of a run, as work to be done beside others."""
+        folder = self.folder(run)
         # What an interrupted run has left.
         shutil.rmtree(folder, ignore_errors=True)
+        for module in kind(run).modules:
+            importlib.import_module(module)
         cfg = resolve(run)
         if run.teacher is not None:
             cfg.model.teacher_checkpoint = str(self.root / run.teacher /
                                                CHECKPOINT)
         work = functools.partial(
-            train, cfg, run.test, _is_teacher(run), folder)
+            train, cfg, kind(run), run.test, _is_teacher(run), folder)
         return Task(describe(run), work, folder / 'output.txt')
+
+    def _file(self, run: Run) -> Path:
+        return self.folder(run) / 'result.json'
+
+    def _result(self, run: Run) -> Result:
+        return Result(**json.loads(self._file(run).read_text()))
 
     def _report(self, run: Run, left: int) -> None:
         result = self._result(run)

@@ -1,12 +1,12 @@
 """Lays the benchmark's results out as a page."""
-from statistics import mean
 from textwrap import fill
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import List, NamedTuple
 
-from .arms import Arm, Plan
+from .arms import Plan
 from .benchmark import Outcome
-from .statistic import Estimate, estimate, paired
-from .tuning import on_edge
+from .comparing import accuracy_table
+from .layout import bullets
+from .tables import ablation_table, arm_table, rate_table
 
 # What every method is compared with, by name of the arm.
 REFERENCES = ('alone', 'kd', 'dkd')
@@ -57,23 +57,10 @@ def page(plan: Plan, outcome: Outcome, facts: Facts, picture: str) -> str:
         '## Test accuracy', _results(plan, outcome),
         '## Learning rates', rate_table(plan, outcome),
         '## Ablations', _ablations(outcome, titles[plan.ablated]),
-        '## The arms', arm_table(plan.arms, facts),
+        '## The arms', arm_table(plan.arms, facts.teacher),
         '## Read with care', _caveats(plan)
     ]
     return '\n\n'.join(parts) + '\n'
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table, its first column to the left."""
-    cells = [header, *rows]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(header))]
-    lines = [' | '.join(
-        text.ljust(width) if i == 0 else text.rjust(width)
-        for i, (text, width) in enumerate(zip(line, widths)))
-        for line in cells]
-    rule = ' | '.join('-' * width if i == 0 else '-' * (width - 1) + ':'
-                      for i, width in enumerate(widths))
-    return '\n'.join(f'| {line} |' for line in [lines[0], rule, *lines[1:]])
 
 
 def _head(plan: Plan, outcome: Outcome, facts: Facts) -> str:
@@ -89,18 +76,8 @@ def _head(plan: Plan, outcome: Outcome, facts: Facts) -> str:
 
 def fact_lines(plan: Plan, outcome: Outcome, facts: Facts) -> List[str]:
     """Say how the numbers came about, a point a line."""
-    cached = facts.runs - facts.trained
-    resumed = '' if not cached else (
-        f' The command continued an earlier one: {cached} of the runs had '
-        'their results already.')
     return [
-        f'Command: `{facts.command}`, {facts.minutes:.0f} minutes, two '
-        f'runs at a time.{resumed}',
-        f'{facts.runs} runs, {facts.run_minutes:.0f} minutes one after '
-        'the other.',
-        f'Machine: {facts.machine}.',
-        f'{facts.versions}.',
-        f'Commit {facts.commit}; {facts.date}.',
+        *how_lines(facts),
         facts.task,
         f'Teacher: validation {outcome.teacher.val:.1f}, test '
         f'{outcome.teacher.test:.1f}; one training, the same for all '
@@ -116,106 +93,37 @@ def fact_lines(plan: Plan, outcome: Outcome, facts: Facts) -> List[str]:
     ]
 
 
-def bullets(lines: Sequence[str]) -> str:
-    """Return a list in Markdown, an item a line."""
-    return '\n'.join(
-        fill(f'- {line}', 79, subsequent_indent='  ', break_long_words=False,
-             break_on_hyphens=False) for line in lines)
+def how_lines(facts: Facts) -> List[str]:
+    """Say what was run where, a point a line."""
+    cached = facts.runs - facts.trained
+    resumed = '' if not cached else (
+        f' The command continued an earlier one: {cached} of the runs had '
+        'their results already.')
+    return [
+        f'Command: `{facts.command}`, {facts.minutes:.0f} minutes, two '
+        f'runs at a time.{resumed}',
+        f'{facts.runs} runs, {facts.run_minutes:.0f} minutes one after '
+        'the other.',
+        f'Machine: {facts.machine}.',
+        f'{facts.versions}.',
+        f'Commit {facts.commit}; {facts.date}.',
+    ]
 
 
 def _results(plan: Plan, outcome: Outcome) -> str:
-    titles = {arm.name: arm.title for arm in plan.arms}
-    references = [name for name in REFERENCES if name in titles]
-    header = ['Method', 'lr', f'test, mean ± sd ({len(plan.seeds)} seeds)',
-              *(f'minus {titles[name]}, ± s.e.' for name in references)]
-    test = {name: test_by_seed(outcome, name) for name in titles}
-    rows = []
-    for name, title in titles.items():
-        found = estimate(list(test[name].values()))
-        rows.append([title, f'{outcome.rates[name]:g}',
-                     f'{found.mean:.2f} ± {found.sd:.2f}',
-                     *(difference(None if name == other else paired(
-                         test[name], test[other])) for other in references)])
-    return markdown(header, rows)
-
-
-def test_by_seed(outcome: Outcome, name: str) -> Dict[int, float]:
-    """Return an arm's test accuracies."""
-    return {seed: result.test
-            for seed, result in outcome.final[name].items()}
-
-
-def difference(found: Optional[Estimate]) -> str:
-    """Return a difference with its standard error; nothing of None."""
-    if found is None:
-        return ''
-    return f'{found.mean:+.2f} ± {found.error:.2f}'
-
-
-def rate_table(plan: Plan, outcome: Outcome) -> str:
-    """Return what every method reached at every rate, with a note."""
-    rates = sorted({rate for tries in outcome.tries.values()
-                    for rate in tries})
-    rows, edges = [], []
-    for arm in plan.arms:
-        tries = outcome.tries[arm.name]
-        chosen = outcome.rates[arm.name]
-        rows.append([arm.title, *(
-            _try(tries.get(rate), rate == chosen) for rate in rates)])
-        if on_edge(tries):
-            edges.append(arm.title)
-    note = ('Every best rate is inside its grid.' if not edges else
-            f'Best at the edge of what was tried: {", ".join(edges)}.')
-    seeds = ', '.join(str(seed) for seed in plan.tuning_seeds)
-    text = fill(f'Validation accuracy, mean of the seeds {seeds}; the chosen '
-                f'rate in bold. {note}', 79)
-    return (f'{text}\n\n' +
-            markdown(['Method', *(f'{rate:g}' for rate in rates)], rows))
-
-
-def _try(values: Optional[List[float]], chosen: bool) -> str:
-    if values is None:
-        return ''
-    text = f'{mean(values):.1f}'
-    return f'**{text}**' if chosen else text
+    arms = {arm.name: arm for arm in plan.arms}
+    return accuracy_table(plan.arms, outcome, [
+        arms[name] for name in REFERENCES if name in arms])
 
 
 def _ablations(outcome: Outcome, title: str) -> str:
     rate = outcome.ablations[0].rate
     seeds = ', '.join(map(str, sorted(outcome.ablations[0].test)))
-    rows = []
-    for setting in outcome.ablations:
-        found = estimate(list(setting.test.values()))
-        rows.append([setting.title, setting.label,
-                     f'{found.mean:.2f} ± {found.sd:.2f}'])
     text = fill(
         f'{title}, one setting changed at a time, all at the rate chosen for '
         f'it, {rate:g}; test accuracy, seeds {seeds}. delta and phases are '
         'changed with the dynamic mask, K with the static one.', 79)
-    return f'{text}\n\n' + markdown(
-        ['Setting', 'value', 'test, mean ± sd'], rows)
-
-
-def arm_table(arms: Sequence[Arm], facts: Facts) -> str:
-    """Return every method's config and overrides, with the command."""
-    rows = [[arm.title, f'`{arm.config}`', '<br>'.join(
-        f'`{_override(key, value)}`' for key, value in arm.options)]
-        for arm in arms]
-    text = fill(
-        'Any run is `OMP_NUM_THREADS=1 python tools/train.py CONFIG '
-        '--cfg-options '
-        'optim_wrapper.optimizer.lr=LR randomness.seed=SEED` with the '
-        'overrides below and, of a student with a teacher, '
-        f'`model.teacher_checkpoint={facts.teacher}`.', 79,
-        break_long_words=False, break_on_hyphens=False)
-    return f'{text}\n\n' + markdown(['Method', 'config', 'overrides'], rows)
-
-
-def _override(key: str, value: Any) -> str:
-    # As a shell and MMEngine's DictAction take it.
-    if isinstance(value, tuple):
-        value = '"(' + ','.join(map(str, value)) + ')"'
-    return f'{key}={value}'
+    return f'{text}\n\n{ablation_table(outcome)}'
 
 
 def _caveats(plan: Plan) -> str:

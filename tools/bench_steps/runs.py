@@ -6,7 +6,7 @@ import hashlib
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Dict, Iterable, NamedTuple, Optional
+from typing import Any, Dict, Iterable, NamedTuple, Optional, Tuple
 
 from mmengine.config import Config
 
@@ -14,10 +14,40 @@ from .arms import Options
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# The rooms that a classification run goes through.
-_ROOMS = ('checkpoints', 'classification', 'datasets', 'distillers', 'engine',
-          'functional', 'losses', 'registry.py')
-_PACKAGES = ('torch', 'mmengine', 'mmpretrain', 'numpy', 'scikit-learn')
+# What every run goes through.
+_ROOMS = ('checkpoints', 'datasets', 'distillers', 'engine', 'functional',
+          'losses', 'registry.py')
+_PACKAGES = ('torch', 'mmengine', 'numpy', 'scikit-learn')
+
+
+class Kind(NamedTuple):
+    """What the runs of a folder of configs have in common.
+
+    Attributes:
+        metric: What is measured, by its name in the log.
+        scale: What makes per cent of it.
+        rooms: The parts of the package that the runs go through.
+        packages: The packages that they run on.
+        modules: What they import; once by the parent, so that no run has to.
+    """
+
+    metric: str
+    scale: float
+    rooms: Tuple[str, ...]
+    packages: Tuple[str, ...]
+    modules: Tuple[str, ...]
+
+
+KINDS = {
+    'digits100': Kind(
+        'accuracy/top1', 1., ('classification', *_ROOMS),
+        ('mmpretrain', *_PACKAGES), ('mmdeepkd.classification', )),
+    'digits': Kind(
+        'coco/bbox_mAP', 100., ('detection', *_ROOMS),
+        ('mmdet', 'mmcv', *_PACKAGES),
+        ('mmdeepkd.detection', 'mmdet.datasets', 'mmdet.engine',
+         'mmdet.evaluation', 'mmdet.models', 'mmdet.visualization')),
+}
 
 
 class Run(NamedTuple):
@@ -44,7 +74,7 @@ class Result(NamedTuple):
     """What a run measured.
 
     Attributes:
-        val: Top-1 accuracy on the validation split, in per cent.
+        val: The metric of its kind on the validation split, in per cent.
         test: The same on the test split; None where it was not asked for.
         seconds: Wall time of the run.
     """
@@ -52,6 +82,11 @@ class Result(NamedTuple):
     val: float
     test: Optional[float]
     seconds: float
+
+
+def kind(run: Run) -> Kind:
+    """Return what kind of run it is, by the folder of its config."""
+    return KINDS[Path(run.config).parent.name]
 
 
 def overrides(run: Run) -> Dict[str, Any]:
@@ -97,8 +132,8 @@ def identify(run: Run) -> str:
         config=resolve(run).to_dict(),
         teacher=run.teacher,
         test=run.test,
-        packages={name: version(name) for name in _PACKAGES},
-        code=_code())
+        packages={name: version(name) for name in kind(run).packages},
+        code=_code(kind(run).rooms))
     # Not where the repository lies.
     text = json.dumps(facts, sort_keys=True).replace(str(ROOT), '')
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -131,10 +166,10 @@ def _read(config: str) -> Config:
 
 
 @functools.lru_cache(maxsize=None)
-def _code() -> str:
+def _code(rooms: Tuple[str, ...]) -> str:
     package = ROOT / 'mmdeepkd'
     files = [Path(__file__).with_name('training.py')]
-    for room in _ROOMS:
+    for room in rooms:
         path = package / room
         files += [path] if path.is_file() else sorted(path.rglob('*.py'))
     return code_hash(files)

@@ -3,6 +3,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any, Mapping
 
 import torch
 from mmengine.config import Config
@@ -10,19 +11,21 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 # Imported once by the parent, so that no run has to.
-import mmdeepkd.classification  # noqa: F401
 import mmdeepkd.engine  # noqa: F401
 import mmdeepkd.losses  # noqa: F401
 
+from .runs import Kind
+
 CHECKPOINT = 'teacher.pth'
-_METRIC = 'accuracy/top1'
 
 
-def train(cfg: Config, test: bool, save: bool, folder: Path) -> None:
+def train(cfg: Config, kind: Kind, test: bool, save: bool,
+          folder: Path) -> None:
     """Train, validate, and write ``result.json`` into the folder.
 
     Args:
         cfg: The config, complete.
+        kind: What is measured.
         test: Whether to measure on the test split too.
         save: Whether to keep the weights, as ``teacher.pth``.
         folder: For the result, MMEngine's log and curves.
@@ -35,9 +38,11 @@ def train(cfg: Config, test: bool, save: bool, folder: Path) -> None:
     runner = (RUNNERS.build(cfg) if 'runner_type' in cfg else
               Runner.from_cfg(cfg))
     runner.train()
-    val = runner.message_hub.get_scalar(f'val/{_METRIC}').current()
+    val = {key: scalar.current() for key, scalar in
+           runner.message_hub.log_scalars.items()}
     result = dict(
-        val=float(val), test=float(runner.test()[_METRIC]) if test else None)
+        val=score(val, f'val/{kind.metric}', kind),
+        test=score(runner.test(), kind.metric, kind) if test else None)
     if save:
         torch.save(
             dict(state_dict=runner.model.state_dict()), folder / CHECKPOINT)
@@ -46,3 +51,15 @@ def train(cfg: Config, test: bool, save: bool, folder: Path) -> None:
     draft = folder / 'result.json.draft'
     draft.write_text(json.dumps(result))
     os.replace(draft, folder / 'result.json')
+
+
+def score(measured: Mapping[str, Any], name: str, kind: Kind) -> float:
+    """Return a metric in per cent.
+
+    Args:
+        measured: Every metric by its name.
+        name: The one that is asked for.
+        kind: The kind of the run.
+    """
+    # Where nothing at all is detected mmdet measures nothing.
+    return kind.scale * float(measured.get(name, 0.0))

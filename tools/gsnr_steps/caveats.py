@@ -1,5 +1,5 @@
 """What the page does not show."""
-from ..bench_steps.report import bullets
+from ..bench_steps.layout import bullets
 from .plan import GSNRPlan
 
 

@@ -12,11 +12,12 @@ from typing import Any, Dict, NamedTuple
 from mmengine.config import Config
 
 from ..bench_steps.arms import Options
+from ..bench_steps.curves import Reports
 from ..bench_steps.pool import Task
 from ..bench_steps.runs import ROOT, code_hash
 from ..demo_steps.metrics import read_history
 from ..demo_steps.training import Job, train
-from .streams import Reports, read_reports
+from .streams import read_reports
 
 TEACHER = 'configs/digits/teacher_frcnn_r18w32.py'
 STUDENT = 'configs/digits/deepkd_frcnn_r18w32_r18w16.py'

@@ -1,26 +1,17 @@
 """Lays everything out as docs/results/gsnr.md."""
-from textwrap import fill
 from typing import Dict, List, NamedTuple, Sequence
 
 from ..bench_steps.benchmark import Outcome
-from ..bench_steps.report import (
-    Facts,
-    arm_table,
-    bullets,
-    fact_lines,
-    rate_table,
-)
+from ..bench_steps.comparing import accuracy_table, comparison
+from ..bench_steps.curves import Runs
+from ..bench_steps.layout import bullets, words
+from ..bench_steps.report import Facts, fact_lines
+from ..bench_steps.tables import arm_table, rate_table
 from .caveats import caveats
 from .detecting import STUDENT, TEACHER, Detected
 from .plan import OTHERS, SHIPPED_K, GSNRPlan
-from .results import (
-    accuracy_table,
-    best,
-    choice_lines,
-    comparison,
-    flat_choice,
-)
-from .streams import Choice, Runs, Watched
+from .results import best, choice_lines, flat_choice
+from .streams import Choice, Watched
 from .tables import (
     momentum_table,
     norm_table,
@@ -63,7 +54,7 @@ def page(plan: GSNRPlan, measured: Measured, facts: Facts) -> str:
     outcome = measured.outcome
     parts = [
         '# Gradient signal-to-noise ratios, and what follows them',
-        _words(
+        words(
             'DeepKD (Sec. 3.2) argues that the gradients of the task and of '
             'the non-target classes have a larger signal-to-noise ratio '
             '(GSNR) than that of the target class, and therefore deserve '
@@ -75,7 +66,7 @@ def page(plan: GSNRPlan, measured: Measured, facts: Facts) -> str:
         *_digits100(measured), *_detection(measured.detected),
         *_momenta(plan, measured), *_topk(plan, measured),
         '## Learning rates', rate_table(plan.classification, outcome),
-        '## The arms', arm_table(plan.classification.arms, facts),
+        '## The arms', arm_table(plan.classification.arms, facts.teacher),
         '## Read with care', caveats(plan),
     ]
     return '\n\n'.join(parts) + '\n'
@@ -106,20 +97,20 @@ def _digits100(measured: Measured) -> List[str]:
     return [
         '## Digits-100: the three curves',
         _picture('GSNR and gradient norm by stream', 0),
-        _words(f'DeepKD over KD, each setting at its own learning rate; mean '
-               f'and deviation over {seeds} seeds. The claim: task and '
-               'non_target above target. Found:'),
+        words(f'DeepKD over KD, each setting at its own learning rate; mean '
+              f'and deviation over {seeds} seeds. The claim: task and '
+              'non_target above target. Found:'),
         bullets([verdict(setting) for setting in watched]),
-        _words('The average over the training, mean ± sd of the runs; how '
-               'often the claimed order held, in per cent of the reports; '
-               'and in how many runs the averages had it.'),
-        ratio_table(watched), _words('By the thirds of the training:'),
+        words('The average over the training, mean ± sd of the runs; how '
+              'often the claimed order held, in per cent of the reports; '
+              'and in how many runs the averages had it.'),
+        ratio_table(watched), words('By the thirds of the training:'),
         thirds_table(watched),
-        _words(f'By part of the student ({watched[0].title}), the largest of '
-               'every stream in bold:'),
+        words(f'By part of the student ({watched[0].title}), the largest of '
+              'every stream in bold:'),
         part_table(watched[0].runs),
-        _words('Norms and angles of the gradients of one update, averaged '
-               'over the training:'), norm_table(watched)]
+        words('Norms and angles of the gradients of one update, averaged '
+              'over the training:'), norm_table(watched)]
 
 
 def _detection(detected: Detected) -> List[str]:
@@ -127,11 +118,11 @@ def _detection(detected: Detected) -> List[str]:
     return [
         '## The digits scenes: a detector',
         _picture('GSNR and gradient norm by stream, detection', 1),
-        _words(f'The shipped training of `{STUDENT}` (Faster R-CNN, DeepKD '
-               'over DKD with its dynamic top-K), one seed, with a teacher '
-               f'of `{TEACHER}`; box mAP of the teacher '
-               f'{detected.teacher_map:.1f}, of the student '
-               f'{detected.student_map:.1f}. Found:'),
+        words(f'The shipped training of `{STUDENT}` (Faster R-CNN, DeepKD '
+              'over DKD with its dynamic top-K), one seed, with a teacher '
+              f'of `{TEACHER}`; box mAP of the teacher '
+              f'{detected.teacher_map:.1f}, of the student '
+              f'{detected.student_map:.1f}. Found:'),
         bullets([verdict(watched[0])]), ratio_table(watched),
         thirds_table(watched), part_table(watched[0].runs),
         norm_table(watched)]
@@ -147,7 +138,7 @@ def _momenta(plan: GSNRPlan, measured: Measured) -> List[str]:
             arms[name] for name in ('alone', 'fixed', 'equal')]),
         bullets([comparison(outcome, arms[a], arms[b]) for a, b in names]),
         _picture('Smoothed GSNR, and momenta', 2),
-        _words('The momenta that the GSNR chose, mean ± sd of the runs:'),
+        words('The momenta that the GSNR chose, mean ± sd of the runs:'),
         momentum_table(measured.driven)]
 
 
@@ -160,20 +151,16 @@ def _topk(plan: GSNRPlan, measured: Measured) -> List[str]:
         title=f'{winner.title} (of the grid the best by the test)')
     return [
         "## K: 'auto' against a grid",
-        _words('What auto chose:'), bullets(choice_lines(measured.choices)),
-        _words(flat_choice(auto, measured.choices)),
-        _words('DeepKD over KD with the dynamic schedule of K (by the '
-               'config, the middle phase from 30 to 70 % of the epochs), '
-               'by its static K, each at its own learning rate. The config '
-               f'has {SHIPPED_K}; the row without a mask is from above.'),
+        words('What auto chose:'), bullets(choice_lines(measured.choices)),
+        words(flat_choice(auto, measured.choices)),
+        words('DeepKD over KD with the dynamic schedule of K (by the '
+              'config, the middle phase from 30 to 70 % of the epochs), '
+              'by its static K, each at its own learning rate. The config '
+              f'has {SHIPPED_K}; the row without a mask is from above.'),
         accuracy_table([*plan.topk, plan.momenta[1]], outcome,
                        [winner, auto[0]]),
         _picture('Test accuracy by static K', 3),
         bullets([comparison(outcome, arm, lead) for arm in auto])]
-
-
-def _words(text: str) -> str:
-    return fill(text, 79, break_long_words=False, break_on_hyphens=False)
 
 
 def _picture(title: str, number: int) -> str:

@@ -8,10 +8,11 @@ import matplotlib
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
 
+from ..bench_steps.curves import Runs, curve  # noqa: E402
+from ..bench_steps.plot import save, trace  # noqa: E402
 from ..bench_steps.statistic import estimate  # noqa: E402
-from .streams import STREAMS, Runs, Watched, curve  # noqa: E402
+from .streams import STREAMS, Watched  # noqa: E402
 
 # Okabe and Ito's colours; the strokes differ too.
 COLORS = {'task': '#0072B2', 'target': '#D55E00', 'non_target': '#009E73'}
@@ -93,24 +94,9 @@ def draw_topk(grid: Dict[int, Sequence[float]], auto: Dict[str, tuple],
 def draw_curves(axis: Axes, runs: Runs, kind: str) -> None:
     """Draw a quantity of every stream: mean and deviation over seeds."""
     for stream in STREAMS:
-        found = curve(runs, f'{kind}/{stream}')
-        axis.plot(found.iterations, found.mean, _STROKES[stream],
-                  color=COLORS[stream], label=stream)
-        if len(runs) > 1:
-            axis.fill_between(
-                found.iterations,
-                [m - sd for m, sd in zip(found.mean, found.sd)],
-                [m + sd for m, sd in zip(found.mean, found.sd)],
-                color=COLORS[stream], alpha=0.2, lw=0)
+        trace(axis, curve(runs, f'{kind}/{stream}'), COLORS[stream],
+              _STROKES[stream], stream)
     axis.grid(alpha=0.3)
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure and forget it."""
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
 
 
 def _positive(axis: Axes) -> bool:

@@ -1,36 +1,17 @@
-"""Tables of test accuracies, and what chose them."""
+"""What the hooks chose, and what that says."""
 from math import ceil
 from typing import Dict, List, Sequence
 
 from ..bench_steps.arms import Arm
 from ..bench_steps.benchmark import Outcome
-from ..bench_steps.report import difference, markdown, test_by_seed
+from ..bench_steps.comparing import test_by_seed
 from ..bench_steps.runs import Run, resolve
-from ..bench_steps.statistic import estimate, paired
+from ..bench_steps.statistic import estimate
 from .plan import OTHERS, share_of
 from .streams import Choice
 
 # Of all classes: how near K is to that of a flat teacher, not to differ.
 _NEAR = 0.03
-
-
-def accuracy_table(arms: Sequence[Arm], outcome: Outcome,
-                   references: Sequence[Arm]) -> str:
-    """Return the arms' test accuracies and differences, seed by seed."""
-    count = len(next(iter(outcome.final.values())))
-    header = ['Method', 'lr', f'test, mean ± sd ({count} seeds)',
-              *(f'minus {arm.title}, ± s.e.' for arm in references)]
-    rows: List[List[str]] = []
-    for arm in arms:
-        test = test_by_seed(outcome, arm.name)
-        found = estimate(list(test.values()))
-        rows.append([
-            arm.title, f'{outcome.rates[arm.name]:g}',
-            f'{found.mean:.2f} ± {found.sd:.2f}',
-            *(difference(None if arm is other else paired(
-                test, test_by_seed(outcome, other.name)))
-              for other in references)])
-    return markdown(header, rows)
 
 
 def choice_lines(choices: Dict[str, Sequence[Choice]]) -> List[str]:
@@ -72,13 +53,3 @@ def flat_choice(auto: Sequence[Arm],
         return said
     return (f'{said} This one is nearly flat: an automated K mostly restates '
             '`share`, and says little about the teacher.')
-
-
-def comparison(outcome: Outcome, one: Arm, other: Arm) -> str:
-    """Say how far apart two arms are, and whether that is much."""
-    found = paired(test_by_seed(outcome, one.name),
-                   test_by_seed(outcome, other.name))
-    apart = abs(found.mean) > 2 * found.error
-    return (f'{one.title} minus {other.title}: {found.mean:+.2f} ± '
-            f'{found.error:.2f}, {"more" if apart else "not more"} than twice '
-            'its standard error.')

@@ -3,17 +3,13 @@ import json
 import re
 from pathlib import Path
 from statistics import mean
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
-from ..bench_steps.statistic import Estimate, estimate
+from ..bench_steps.curves import Reports, Runs
 
 STREAMS = ('task', 'target', 'non_target')
 # What DeepKD claims: (stream, stream of a smaller GSNR).
 CLAIM = (('task', 'target'), ('non_target', 'target'))
-
-Reports = List[Dict[str, float]]
-#: Reports by seed.
-Runs = Dict[int, Reports]
 
 _CHOICE = re.compile(r'Dynamic top-K: (static K (\d+) .*)')
 
@@ -23,14 +19,6 @@ class Watched(NamedTuple):
 
     title: str
     runs: Runs
-
-
-class Curve(NamedTuple):
-    """A quantity over the training: mean and deviation over seeds."""
-
-    iterations: List[int]
-    mean: List[float]
-    sd: List[float]
 
 
 class Order(NamedTuple):
@@ -82,31 +70,6 @@ def read_choice(work_dir: Path) -> Choice:
             return Choice(int(found[2]), found[1])
     raise ValueError(f'no log in {work_dir} names the static K; the run needs '
                      'DynamicTopKHook.')
-
-
-def curve(runs: Runs, key: str) -> Curve:
-    """Return what a key was over the iterations."""
-    points: Dict[int, List[float]] = {}
-    for reports in runs.values():
-        for report in reports:
-            if key in report:
-                points.setdefault(int(report['iter']), []).append(report[key])
-    found = {i: estimate(points[i]) for i in sorted(points)}
-    return Curve(list(found), [point.mean for point in found.values()],
-                 [point.sd for point in found.values()])
-
-
-def average(reports: Reports, key: str) -> Optional[float]:
-    """Return the mean of the reports that have a key."""
-    values = [report[key] for report in reports if key in report]
-    return mean(values) if values else None
-
-
-def averages(runs: Runs, key: str) -> Optional[Estimate]:
-    """Return the average over the training: mean and deviation of runs."""
-    values = [average(reports, key) for reports in runs.values()]
-    known = [value for value in values if value is not None]
-    return estimate(known) if known else None
 
 
 def order(runs: Runs, *pairs: Tuple[str, str]) -> Order:

@@ -1,16 +1,13 @@
 """Lays out what was measured about the streams."""
-from math import floor, log10
-from typing import List, Optional, Sequence
+from typing import List, Sequence
 
-from ..bench_steps.report import markdown
-from ..bench_steps.statistic import Estimate
+from ..bench_steps.curves import Runs, averages, spread
+from ..bench_steps.layout import markdown
 from .streams import (
     CLAIM,
     STREAMS,
     Order,
-    Runs,
     Watched,
-    averages,
     order,
     parts,
     thirds,
@@ -100,17 +97,6 @@ def verdict(watched: Watched) -> str:
     return (f'{watched.title}: on average {" > ".join(ranks)}; of '
             f'{both.reports} reports {", ".join(found)}, both in '
             f'{both.held}.')
-
-
-def spread(found: Optional[Estimate]) -> str:
-    """Return a mean and its deviation, of one value only the mean."""
-    if found is None:
-        return '-'
-    if not found.sd > 0:
-        return f'{found.mean:.3g}'
-    # Two digits of the deviation, and the mean as far as these.
-    decimals = max(0, 1 - floor(log10(found.sd)))
-    return f'{found.mean:.{decimals}f} ± {found.sd:.{decimals}f}'
 
 
 def share(found: Order) -> str:

@@ -1,0 +1,38 @@
+"""What the page does not show."""
+from ..bench_steps.layout import bullets
+from .plan import DiffKDPlan
+
+
+def caveats(plan: DiffKDPlan) -> str:
+    """Return what to keep in mind, a point a line."""
+    seeds = (len(plan.detection.seeds), len(plan.classification.seeds))
+    return bullets([
+        f'{seeds[0]} and {seeds[1]} seeds are few: a difference below twice '
+        'its standard error is no difference, the standard error of so few '
+        'is itself uncertain, and among this many comparisons one or two '
+        'pass that bar by chance.',
+        f'{len(plan.detection.rates)} learning rates for the detectors, '
+        'chosen by trainings of half the length and one seed, are coarse. '
+        'Cut so that the benchmark takes less than an hour: tries of '
+        'full length, of the loss weights and of what else trains the '
+        'diffusion model; on the scenes a second own momentum.',
+        "The settings in the configs come from earlier tries, DeepKD's from "
+        'more of them (docs/results/demo.md). The weight of the logits in '
+        'DiffKD on Digits-100, 0.1 in the place of 1, is from six single '
+        'runs (configs/digits100/README.md); the other weights of DiffKD are '
+        'the published 1.',
+        'The own momenta are shown, not chosen, and their learning rate is '
+        "that of the task's momentum. With another momentum the steps of a "
+        'stream have another size, lr / (1 - momentum): what differs is '
+        'both.',
+        'DiffKD alone matches the last map and the logits on Digits-100; '
+        "combined with DeepKD only the map, as DeepKD's losses are of the "
+        'logits.',
+        'The seeds vary initialisation and order. The data, the noise and '
+        'the teacher are one draw, shared by all.',
+        'The scenes that learning rates are chosen on and those of the '
+        'results show the same images of digits, placed differently; none of '
+        'them is in the training scenes.',
+        'The published settings are for long trainings of large nets. Here '
+        'the diffusion model has 300 iterations to learn what it denoises.',
+    ])
