@@ -28,7 +28,8 @@ from tools.analysis.report_steps.overview import overview
 from tools.analysis.report_steps.runs import read_run, read_runs
 
 SECTIONS = ('runs', 'metrics', 'losses', 'gsnr', 'momenta', 'gradients',
-            'topk', 'agreement', 'lr', 'detections')
+            'feature_curves', 'topk', 'agreement', 'lr', 'features',
+            'detections')
 
 
 @pytest.fixture
@@ -554,7 +555,7 @@ def test_folders_of_one_name_are_told_apart(tmp_path):
     ('a = b', 'NameError'), ("a = dict()['b']", 'KeyError'),
     ("raise RuntimeError('no')", 'RuntimeError'), ('a = (', 'SyntaxError')],
     ids=['import', 'name', 'key', 'runtime', 'syntax'])
-def test_a_config_that_cannot_be_read_costs_the_detections_only(
+def test_a_config_that_cannot_be_read_costs_what_runs_models_only(
         tmp_path, text, error, capsys):
     write_session(tmp_path, scalars=[
         train_line(10), val_line(10, **{'accuracy/top1': 5.})], config=text)
@@ -565,7 +566,8 @@ def test_a_config_that_cannot_be_read_costs_the_detections_only(
     assert run.cfg is None
     assert found['metrics'].figures
     said = f'run is left out: its config cannot be read ({error}: '
-    assert found['detections'].text[0].startswith(said)
+    for section in ('features', 'detections'):
+        assert found[section].text[0].startswith(said)
     assert said in capsys.readouterr().out
 
 

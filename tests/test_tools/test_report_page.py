@@ -7,6 +7,7 @@ from tests.helpers.work_dirs import (
     LOG,
     STAMP,
     write_distilled_run,
+    write_feature_run,
     write_plain_run,
 )
 
@@ -17,7 +18,7 @@ HEADINGS = "() => [...document.querySelectorAll('h2')].map(h => h.innerText)"
 
 @pytest.fixture(scope='module')
 def page_file(tmp_path_factory):
-    """Write the report of two runs, one of them with a very long name."""
+    """Write the report of three runs, one of them with a very long name."""
     folder = tmp_path_factory.mktemp('report')
     deepkd = write_distilled_run(folder / 'deepkd',
                                  [f'part{i}' for i in range(7)])
@@ -25,8 +26,10 @@ def page_file(tmp_path_factory):
     (deepkd / STAMP / f'{STAMP}.log').write_text(
         LOG.replace('torch 2.1.2', 'torch 2.1.2, mmengine 0.10, ' * 6))
     run_tool('analysis/report.py', deepkd,
+             write_feature_run(folder / 'diffkd'),
              write_plain_run(folder / 'plain'), '--out', folder / 'out',
-             '--names', 'a_name_without_a_place_to_break_it_' * 3, 'plain')
+             '--names', 'a_name_without_a_place_to_break_it_' * 3, 'diffkd',
+             'plain')
     return folder / 'out' / 'report.html'
 
 
@@ -40,9 +43,10 @@ def test_page_is_whole_and_fits(page_file, window):
             window[0])
         assert page.evaluate(HEADINGS) == [
             'Runs', 'Accuracy', 'Losses by stream', 'Signal-to-noise ratio',
-            'Momenta', 'Gradients', 'Top-K schedule', 'Agreement',
-            'Learning rate', 'Detections']
-    assert len(images) == 12
+            'Momenta', 'Gradients', 'Feature distillation',
+            'Top-K schedule', 'Agreement', 'Learning rate', 'Features',
+            'Detections']
+    assert len(images) == 15
     for loaded, width, text in images:
         assert loaded and text > 20
         # On a phone as wide as it allows, on a laptop two side by side.

@@ -28,6 +28,7 @@ from tools.analysis.benchmark_steps import (  # noqa: E402
     classification,
     ddp,
     detection,
+    diffkd,
     growth,
     gsnr,
     loss,
@@ -50,6 +51,7 @@ SECTIONS = {
     'optimizer': lambda plan, folder: optimizer.run(plan),
     'ddp': lambda plan, folder: ddp.run(plan),
     'gsnr': gsnr.run,
+    'diffkd': diffkd.run,
     'growth': growth.run,
 }
 PICTURE = 'growth.png'

@@ -6,8 +6,9 @@
 Reads what MMEngine and GSNRHook have logged, also of a training that still
 runs, and writes report.html, which needs no other file, and its figures as
 PNG. Of detectors it also runs the last checkpoints over the validation set
-(AP by class, and boxes on some images), unless --logs-only is given; start it
-where the training was started, whose config has relative paths.
+(AP by class, and boxes on some images), and of runs that distil features it
+shows them on some images, unless --logs-only is given; start it where the
+training was started, whose config has relative paths.
 """
 import argparse
 import shlex
@@ -24,6 +25,12 @@ warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
 
 from tools.analysis.report_steps import compared, streams  # noqa: E402
 from tools.analysis.report_steps.charts import MAKER  # noqa: E402
+from tools.analysis.report_steps.feature_curves import (  # noqa: E402
+    feature_curves,
+)
+from tools.analysis.report_steps.feature_maps import (  # noqa: E402
+    feature_maps,
+)
 from tools.analysis.report_steps.layout import (  # noqa: E402
     Colors,
     Section,
@@ -37,8 +44,8 @@ from tools.analysis.report_steps.runs import Run, read_runs  # noqa: E402
 
 # What logs alone tell, in the order of the page.
 _LOGGED = (compared.metrics, streams.losses, streams.gsnr, streams.momenta,
-           streams.gradients, compared.topk, compared.agreement,
-           compared.learning_rates)
+           streams.gradients, feature_curves, compared.topk,
+           compared.agreement, compared.learning_rates)
 
 
 def parse_args() -> argparse.Namespace:
@@ -98,20 +105,22 @@ def make_sections(runs: Sequence[Run],
     """Return all sections, in the order of the page."""
     colors = choose_colors(runs)
     logged = [make(runs, colors) for make in _LOGGED]
-    return [overview(runs), *logged, _detections(runs, colors, args)]
+    return [overview(runs), *logged, *_by_running(runs, colors, args)]
 
 
-def _detections(runs: Sequence[Run], colors: Colors,
-                args: argparse.Namespace) -> Section:
+def _by_running(runs: Sequence[Run], colors: Colors,
+                args: argparse.Namespace) -> List[Section]:
     if args.logs_only:
-        return section('detections', 'Detections', [],
-                       'Left out, by --logs-only.')
+        return [section(name, title, [], 'Left out, by --logs-only.')
+                for name, title in (('features', 'Features'),
+                                    ('detections', 'Detections'))]
     unread = [f'{run.name} is left out: its config cannot be read '
               f'({run.config_error}).' for run in runs if run.config_error]
     for line in unread:
         say(f'  {line}')
-    made = _run_detectors(runs, colors, args)
-    return made._replace(text=[*unread, *made.text])
+    return [each._replace(text=[*unread, *each.text]) for each in (
+        feature_maps(runs, args.images, say),
+        _run_detectors(runs, colors, args))]
 
 
 def _run_detectors(runs: Sequence[Run], colors: Colors,

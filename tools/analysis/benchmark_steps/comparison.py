@@ -41,7 +41,7 @@ class Plan(NamedTuple):
 
 
 def compare(arms: Dict[str, Arm], baseline: str, plan: Plan,
-            warm_up: int = 2) -> Dict[str, Any]:
+            warm_up: int = 2, part_rounds: int = 5) -> Dict[str, Any]:
     """Measure arms that should compute the same thing.
 
     Args:
@@ -49,6 +49,7 @@ def compare(arms: Dict[str, Arm], baseline: str, plan: Plan,
         baseline: The arm whose losses the others must have.
         plan: How much is measured.
         warm_up: Steps of each arm before the first round.
+        part_rounds: Steps whose parts are timed, at most.
 
     Returns:
         ``{arm: facts}``: title, seconds by round, loss_difference, and where
@@ -68,16 +69,17 @@ def compare(arms: Dict[str, Arm], baseline: str, plan: Plan,
         found[name] = dict(title=arm.title, seconds=seconds[name],
                            loss_difference=differences[name])
         if arm.detailed:
-            found[name].update(_details(arm.step, plan))
+            found[name].update(_details(arm.step, plan, part_rounds))
             plan.say(f'  parts and memory: {name}')
     return found
 
 
-def _details(step: Step, plan: Plan) -> Dict[str, Any]:
+def _details(step: Step, plan: Plan, part_rounds: int) -> Dict[str, Any]:
     params = [p for group in step.optimizer.param_groups
               for p in group['params'] if p.requires_grad]
     return dict(
-        parts=median_parts(step, min(plan.rounds, 5), plan.device),
+        parts=median_parts(step, min(plan.rounds, part_rounds),
+                           plan.device),
         peak_bytes=peak_bytes(step, plan.device),
         state_bytes=state_bytes(step.optimizer),
         gradient_bytes=tensor_bytes(params))

@@ -80,11 +80,14 @@ class Pair:
         config.merge_from_dict({
             f'model.{key}': value for key, value in options.items()})
         model = self._build(config.model)
-        # All arms start from the same weights, whatever their options do to
-        # the order in which random numbers are drawn.
+        # All arms start from the same student, whatever their options do to
+        # the order in which random numbers are drawn; not all have adapters.
+        own = model.state_dict()
         if self._start is None:
-            self._start = copy.deepcopy(model.state_dict())
-        model.load_state_dict(self._start)
+            self._start = copy.deepcopy({
+                key: value for key, value in own.items()
+                if not key.startswith('distill.')})
+        model.load_state_dict({**own, **self._start})
         # Not the warning of a run's checkpoints.
         model.plain_checkpoints = True
         return model.to(self.device).train()

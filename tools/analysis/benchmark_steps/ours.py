@@ -1,6 +1,6 @@
 """The package's own step, whole and in parts."""
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import torch
 from torch import Tensor, nn
@@ -22,18 +22,21 @@ class Ours(Step):
         lr: Learning rate.
         weight_decay: L2 factor.
         delta: Momentum difference.
+        offsets: Of each stream, instead of delta.
         merge: Streams of equal momentum share one backward.
     """
 
     def __init__(self, distiller: nn.Module, batch: Callable[[], Any],
-                 lr: float, weight_decay: float, delta: float,
+                 lr: float, weight_decay: float,
+                 delta: Optional[float] = None,
+                 offsets: Optional[Dict[str, float]] = None,
                  merge: bool = True) -> None:
         self.distiller = distiller
         self.batch = batch
         params = [p for p in distiller.parameters() if p.requires_grad]
         self.wrapper = DeepKDOptimWrapper(
             SGD(params, lr, MOMENTUM, weight_decay=weight_decay), delta=delta,
-            merge=merge)
+            offsets=offsets, merge=merge)
         self.optimizer = self.wrapper.optimizer
         self.params = params
 
@@ -91,16 +94,21 @@ class Ours(Step):
         if not isinstance(lap, Laps):
             yield
             return
+        losses: Dict[bool, List[nn.Module]] = {False: [], True: []}
+        for loss in self.distiller.losses:
+            losses[getattr(loss, 'needs_adapter', False)].append(loss)
         with timed_modules(lap, {
                 'teacher forward': network_parts(self.distiller.teacher),
-                'distillation losses': list(self.distiller.losses)
+                'distillation losses': losses[False],
+                'DiffKD, forward': losses[True]
         }) as inner:
             start = lap.now()
             yield
             total = lap.now() - start
         lap.add('student forward, its losses', total - sum(inner.values()))
         for name, seconds in inner.items():
-            lap.add(name, seconds)
+            if seconds:
+                lap.add(name, seconds)
         lap.start()
 
 

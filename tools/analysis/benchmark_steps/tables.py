@@ -1,11 +1,12 @@
 """The measurements as tables in Markdown."""
 from typing import Any, Callable, Dict, List, Sequence
 
-from ...bench_steps.report import markdown
+from ...bench_steps.layout import markdown
+from .cells import mib, milliseconds, ratio, three_digits
+from .diffkd_tables import diffkd_tables
 from .gsnr import overheads
-from .timing import Spread, ratios, spread
+from .timing import ratios, spread
 
-_MB = 2**20
 # What ratios are taken to, where a section has it.
 _REFERENCES = {
     'three': 'three-backward',
@@ -26,23 +27,6 @@ def section(name: str, data: Dict[str, Any], picture: str) -> str:
     """
     title, write = _SECTIONS[name]
     return f'## {title}\n\n{write(data, picture)}'
-
-
-def milliseconds(found: Spread) -> str:
-    """Return a median and its quartiles."""
-    low, middle, high = (_three(1e3 * value)
-                         for value in (found.low, found.median, found.high))
-    return f'{middle} ({low}..{high})'
-
-
-def ratio(found: Spread) -> str:
-    """Return a ratio and its quartiles."""
-    return f'**{found.median:.2f}** ({found.low:.2f}..{found.high:.2f})'
-
-
-def _three(value: float) -> str:
-    # Three digits, without an exponent.
-    return f'{value:.0f}' if value >= 100 else f'{value:.3g}'
 
 
 def _times(arms: Dict[str, Any], extra: Dict[str, Callable[[Any], str]],
@@ -80,7 +64,7 @@ def _parts(arms: Dict[str, Any]) -> str:
     names = list(dict.fromkeys(
         part for arm in arms.values() for part in arm['parts']))
     return markdown(['Part', *(arm['title'] for arm in arms.values())], [[
-        name, *(_three(1e3 * arm['parts'][name])
+        name, *(three_digits(1e3 * arm['parts'][name])
                 if name in arm['parts'] else '' for arm in arms.values())
     ] for name in names])
 
@@ -92,15 +76,11 @@ def _memory(arms: Dict[str, Any]) -> str:
     return markdown(
         ['Step', 'peak', 'optimizer state', 'together', 'one set of gradients',
          "peak minus (three-backward's minus one set)"],
-        [[arm['title'], _mib(arm['peak_bytes']), _mib(arm['state_bytes']),
-          _mib(arm['peak_bytes'] + arm['state_bytes']),
-          _mib(arm['gradient_bytes']),
-          f'{(arm["peak_bytes"] - limit) / _MB:+.2f}']
+        [[arm['title'], mib(arm['peak_bytes']), mib(arm['state_bytes']),
+          mib(arm['peak_bytes'] + arm['state_bytes']),
+          mib(arm['gradient_bytes']),
+          mib(arm['peak_bytes'] - limit, '+')]
          for arm in arms.values()])
-
-
-def _mib(count: int) -> str:
-    return f'{count / _MB:.2f}'
 
 
 def _loss(data: Dict[str, Any], picture: str) -> str:
@@ -111,7 +91,7 @@ def _loss(data: Dict[str, Any], picture: str) -> str:
             name, milliseconds(spread(ours['seconds'])),
             milliseconds(spread(other['seconds'])),
             ratio(ratios(ours['seconds'], other['seconds'])),
-            _mib(ours['peak_bytes']), _mib(other['peak_bytes']),
+            mib(ours['peak_bytes']), mib(other['peak_bytes']),
             f'**{ours["peak_bytes"] / other["peak_bytes"]:.2f}**'
         ])
     return f'{data["setting"]}.\n\n' + markdown(
@@ -122,7 +102,7 @@ def _loss(data: Dict[str, Any], picture: str) -> str:
 def _optimizer(data: Dict[str, Any], picture: str) -> str:
     return f'{data["setting"]}.\n\n' + _times(
         data['arms'],
-        {'state, MiB': lambda arm: _mib(arm['state_bytes'])}, 'Update')
+        {'state, MiB': lambda arm: mib(arm['state_bytes'])}, 'Update')
 
 
 def _ddp(data: Dict[str, Any], picture: str) -> str:
@@ -149,7 +129,7 @@ def _gsnr(data: Dict[str, Any], picture: str) -> str:
             f'**{100 * share.median:.2f}** ({100 * share.low:.2f}..'
             f'{100 * share.high:.2f})',
             f'{100 * data["limit"]:g}',
-            _mib(plain['peak_bytes']), _mib(window['peak_bytes'])
+            mib(plain['peak_bytes']), mib(window['peak_bytes'])
         ])
     return f'{data["setting"]}.\n\n' + markdown(
         ['Pair', 'a step, ms', 'a measured one, ms', 'ratio',
@@ -167,7 +147,7 @@ def _growth(data: Dict[str, Any], picture: str) -> str:
             f'By {facts["label"]}: {facts["what"]}.',
             markdown([facts['label'], *map(str, sizes), 'exponent'], [[
                 name,
-                *(_three(1e3 * spread(arm['seconds'][size]).median)
+                *(three_digits(1e3 * spread(arm['seconds'][size]).median)
                   for size in sizes), f'{arm["exponent"]:.2f}'
             ] for name, arm in arms.items()])
         ]
@@ -181,6 +161,7 @@ _SECTIONS = {
     'optimizer': ('The optimizer alone', _optimizer),
     'ddp': ('Two processes', _ddp),
     'gsnr': ('Measuring the gradient streams', _gsnr),
+    'diffkd': ('DiffKD', lambda data, picture: diffkd_tables(data)),
     'growth': ('How the cost grows', _growth),
 }
 

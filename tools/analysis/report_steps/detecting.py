@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from tools.common import missing_paths, quiet
+from tools.common import quiet
 from tools.demo_steps.detecting import confident
 from tools.demo_steps.pictures import Detection
 
@@ -44,15 +44,6 @@ class Scene(NamedTuple):
     number: int
     pixels: np.ndarray
     truth: List[Detection]
-
-
-def check_data(cfg: Config) -> None:
-    """Raise FileNotFoundError if the validation set is not there."""
-    for key, path in missing_paths(cfg.val_dataloader.dataset,
-                                   'val_dataloader.dataset'):
-        raise FileNotFoundError(
-            f'the validation set is not there: {path} ({key}, relative to '
-            'the folder that the report is made in).')
 
 
 class Loaded(NamedTuple):

@@ -4,7 +4,6 @@ from typing import Callable, Dict, List, Sequence
 
 from matplotlib.figure import Figure
 
-from mmdeepkd.checkpoints import UnsafeCheckpointError
 from tools.demo_steps.pictures import draw_detections
 
 from .charts import WIDTH, Picture, bars, png
@@ -12,26 +11,21 @@ from .detecting import (
     Found,
     Say,
     Scene,
-    check_data,
     contents,
     detect,
     load,
     load_data,
     load_scenes,
 )
+from .failures import BROKEN_OFF, UNUSABLE, LeftOut, told
 from .layout import Colors, Section, Table
 from .legends import wrapped
-from .models import Detector, find_detectors, is_detector
+from .models import Detector, check_data, find_detectors, is_detector
 from .runs import Run
 
 _NAME, _TITLE = 'detections', 'Detections'
 _MOST_BARS = 20
 _TEACHER = '#888888'
-# What building may raise of a run of another place, or an unfinished one.
-_UNUSABLE = (AssertionError, AttributeError, ImportError, KeyError, OSError,
-             RuntimeError, TypeError, ValueError, UnsafeCheckpointError)
-# What running may raise: an image that is gone, too little memory.
-_BROKEN_OFF = (OSError, RuntimeError)
 
 
 def detections(runs: Sequence[Run], colors: Colors, images: int,
@@ -69,8 +63,8 @@ def _of_usable(runs: Sequence[Run], colors: Colors, images: int,
     try:
         check_data(detectors[0].cfg)
         dataset = load_data(detectors[0].cfg)
-    except _UNUSABLE as error:
-        leave_out(f'Left out: {_told(error)}')
+    except UNUSABLE as error:
+        leave_out(f'Left out: {told(error)}')
         return nothing
     try:
         scenes = load_scenes(dataset, images)
@@ -82,33 +76,23 @@ def _of_usable(runs: Sequence[Run], colors: Colors, images: int,
         try:
             found.append(_detected(detector, detectors[0].name, data, scenes,
                                    say))
-        except _LeftOut as error:
+        except LeftOut as error:
             leave_out(f'{detector.name} is left out: {error}')
     return _shown(found, scenes, colors, text) if found else nothing
-
-
-class _LeftOut(Exception):
-    """Why a detector cannot be shown."""
 
 
 def _detected(detector: Detector, first: str, data: tuple,
               scenes: Sequence[Scene], say: Say) -> Found:
     try:
         loaded = load(detector)
-    except _UNUSABLE as error:
-        raise _LeftOut(_told(error)) from error
+    except UNUSABLE as error:
+        raise LeftOut(told(error)) from error
     if contents(loaded.loader.dataset) != data:
-        raise _LeftOut(f'its validation set is another than that of {first}.')
+        raise LeftOut(f'its validation set is another than that of {first}.')
     try:
         return detect(loaded, [scene.number for scene in scenes], say)
-    except _BROKEN_OFF as error:
-        raise _LeftOut(str(error)) from error
-
-
-def _told(error: Exception) -> str:
-    """Return what an error says; a KeyError says a key alone."""
-    return f'there is no {error}' if isinstance(error, KeyError) else str(
-        error)
+    except BROKEN_OFF as error:
+        raise LeftOut(str(error)) from error
 
 
 def _shown(found: Sequence[Found], scenes: Sequence[Scene], colors: Colors,

@@ -16,6 +16,7 @@ from torch import nn
 
 from mmdeepkd.distillers import resolve_model_config
 from mmdeepkd.distillers.teacher import load_strictly
+from tools.common import missing_paths
 from tools.export_steps.evaluated import build_model
 from tools.export_steps.plain_config import plain_config
 from tools.export_steps.weights import load_student, pick_tensors
@@ -52,6 +53,15 @@ def coco_metric(cfg: Any) -> Optional[Any]:
 
 def _listed(names: Any) -> Sequence[str]:
     return [names] if isinstance(names, str) else names
+
+
+def check_data(cfg: Config) -> None:
+    """Raise FileNotFoundError if the validation set is not there."""
+    for key, path in missing_paths(cfg.val_dataloader.dataset,
+                                   'val_dataloader.dataset'):
+        raise FileNotFoundError(
+            f'the validation set is not there: {path} ({key}, relative to '
+            'the folder that the report is made in).')
 
 
 def find_detectors(runs: Sequence[Run]) -> List[Detector]:
