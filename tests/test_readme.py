@@ -27,8 +27,12 @@ def snippet(base):
                      re.DOTALL).group(1)
 
 
-def train_as_written(tmp_path, base, package, helper, network, batch):
-    """Write the README's config next to a plain one, and train a step."""
+def train_as_written(tmp_path, base, package, helper, network, batch,
+                     on_top=''):
+    """Write the README's config next to a plain one, and train a step.
+
+    With ``on_top`` the README's config that has that one as its base.
+    """
     # The plain config that it is written next to.
     (tmp_path / f'{base}.py').write_text(
         f'model = {network()!r}\n'
@@ -36,7 +40,9 @@ def train_as_written(tmp_path, base, package, helper, network, batch):
         "optim_wrapper = dict(type='OptimWrapper', "
         "optimizer=dict(type='SGD', lr=0.01, momentum=0.9))\n")
     (tmp_path / 'my_deepkd.py').write_text(snippet(base))
-    cfg = Config.fromfile(tmp_path / 'my_deepkd.py')
+    (tmp_path / 'my_diffkd.py').write_text(on_top)
+    cfg = Config.fromfile(
+        tmp_path / ('my_diffkd.py' if on_top else 'my_deepkd.py'))
     assert cfg.model.teacher.startswith(f'{package}::')
     assert cfg.model.teacher_checkpoint.endswith('.pth')
     # No download, and a teacher of the student's classes.
@@ -54,11 +60,24 @@ def train_as_written(tmp_path, base, package, helper, network, batch):
     log = distiller.train_step(batch, wrapper)
     assert torch.isfinite(log['loss'])
     assert 'non_target.loss_deepkd' in log
+    return wrapper, log
 
 
 def test_the_detector_of_the_readme_trains(tmp_path):
     train_as_written(tmp_path, 'my_faster_rcnn', 'mmdet', distillers,
                      faster_rcnn, detection_batch())
+
+
+def test_the_features_of_the_readme_train(tmp_path):
+    wrapper, log = train_as_written(
+        tmp_path, 'my_faster_rcnn', 'mmdet', distillers, faster_rcnn,
+        detection_batch(), snippet('my_deepkd'))
+
+    assert 'feature.loss_diffkd_level0' in log
+    # Two streams share theirs, the features have one of their own.
+    leaders = wrapper.optimizer.leaders()
+    assert leaders['feature'] == 'feature'
+    assert leaders['non_target'] == 'task'
 
 
 def test_the_classifier_of_the_readme_trains(tmp_path):
