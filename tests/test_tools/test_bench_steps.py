@@ -19,6 +19,7 @@ from tools.bench_steps.runs import (
     identify,
     resolve,
 )
+from tools.bench_steps.trials import attempt
 
 PLAN = arms.FULL._replace(max_extensions=2)
 FACTS = report.Facts('make bench-digits', 31.4, 200, 240, 60.0, 'a/b.pth',
@@ -270,6 +271,40 @@ def test_tasks_run_two_at_a_time_and_keep_their_output(tmp_path):
              for file in tmp_path.glob('*.*') if file.suffix != '.txt'}
     assert times['b.begin'] < times['a.end']
     assert times['c.begin'] >= min(times['a.end'], times['b.end'])
+
+
+def diverge():
+    raise FloatingPointError('iteration 32: loss_kd is inf')
+
+
+def test_a_training_that_diverges_counts_as_0(tmp_path):
+    for test, expected in ((False, None), (True, 0.0)):
+        attempt(diverge, test, tmp_path)
+
+        result = json.loads((tmp_path / 'result.json').read_text())
+        assert result.pop('seconds') >= 0
+        assert result == dict(val=0.0, test=expected)
+
+    def fail():
+        raise RuntimeError('another reason')
+
+    with pytest.raises(RuntimeError, match='another reason'):
+        attempt(fail, False, tmp_path)
+
+
+def test_students_may_diverge_and_the_teacher_may_not(tmp_path, monkeypatch):
+    monkeypatch.setattr('tools.bench_steps.executor.train',
+                        lambda *args: diverge())
+    executor = Executor(tmp_path, 1, print)
+    student, teacher = Run(arms.STUDENT, 0), Run(arms.TEACHER, 0)
+    task = executor.task(student)
+    # As the pool does, for the log.
+    executor.folder(student).mkdir(parents=True)
+    task.work()
+    assert executor.done(student)
+
+    with pytest.raises(FloatingPointError):
+        executor.task(teacher).work()
 
 
 def test_a_failing_task_ends_the_others_and_names_its_log(tmp_path):

@@ -10,6 +10,7 @@ from typing import Callable, Dict, List, Sequence
 from .pool import Task, run_tasks
 from .runs import Result, Run, identify, kind, resolve
 from .training import CHECKPOINT, train
+from .trials import attempt
 
 
 class Executor:
@@ -92,6 +93,8 @@ class Executor:
                                                CHECKPOINT)
         work = functools.partial(
             train, cfg, kind(run), run.test, _is_teacher(run), folder)
+        if not _is_teacher(run):
+            work = functools.partial(attempt, work, run.test, folder)
         return Task(describe(run), work, folder / 'output.txt')
 
     def _file(self, run: Run) -> Path:

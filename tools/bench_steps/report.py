@@ -86,7 +86,8 @@ def fact_lines(plan: Plan, outcome: Outcome, facts: Facts) -> List[str]:
         f'{len(plan.rates)} rates with {len(plan.tuning_seeds)} seeds on '
         'the validation pairs; where the best was on the edge of the '
         'grid, the grid was extended by the same factor, at most '
-        f'{plan.max_extensions} times.',
+        f'{plan.max_extensions} times. A training whose loss becomes inf or '
+        'NaN counts as 0.',
         f'Test: {len(plan.seeds)} other seeds at the chosen rate. Runs of '
         "the same seed share the student's initialisation and the order "
         'of the data, so differences are taken seed by seed.',

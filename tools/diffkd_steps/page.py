@@ -97,7 +97,8 @@ def _care_lines(plan: DiffKDPlan) -> List[str]:
         f'results. Digits-100: {len(pairs.rates)} rates, '
         f'{len(pairs.tuning_seeds)} run each, on the validation pairs; where '
         'the best was on the edge of the grid, the grid was extended by the '
-        f'same factor, at most {pairs.max_extensions} times. DeepKD + DiffKD '
+        f'same factor, at most {pairs.max_extensions} times. A training '
+        'whose loss becomes inf or NaN counts as 0. DeepKD + DiffKD '
         "with a momentum of its own takes the rate that was chosen with the "
         "task's: the two differ in that momentum alone. All other settings, "
         'the weights of the losses too, are those of the configs; DeepKD on '
