@@ -20,6 +20,7 @@ LOSSES = dict(
 # Its loss needs one class per image: no Mixup, no CutMix.
 WITHOUT_MIXING = ('imagenet/deepkd_regnety16gf_deit_tiny.py', )
 DETECTORS = ('frcnn', 'retinanet')
+DETECTION = ('coco', 'custom', 'digits')
 
 
 @pytest.mark.parametrize('name', OF_LOGITS)
@@ -29,7 +30,7 @@ def test_methods_are_what_the_names_say(name):
     wrapper, losses = cfg.optim_wrapper, cfg.model.losses
     deepkd, decoupled = first == 'deepkd', first in ('deepkd', 'dot')
     # Of detectors the papers show DeepKD over DKD alone.
-    over = 'dkd' if deepkd and folder in ('coco', 'custom', 'digits') else 'kd'
+    over = 'dkd' if deepkd and folder in DETECTION else 'kd'
     base = (rest or [over if decoupled else first])[0]
     plugged = deepkd and base in ('kd', 'dkd')
 
@@ -52,10 +53,11 @@ def test_methods_are_what_the_names_say(name):
 def test_diffkd_compares_maps_and_of_classifiers_logits(name):
     cfg = shipped(name)
     types = [loss.type for loss in losses_of(cfg)]
+    detector = split_name(name)[0] in DETECTION
 
     assert types[0] == 'mmdeepkd.DiffKDLoss'
     assert types[1:] == (['mmdeepkd.DiffKDLogitsLoss']
-                         if detector_of(name) is None else [])
+                         if not detector else [])
     assert cfg.optim_wrapper.type == 'OptimWrapper'
     assert 'delta' not in cfg.optim_wrapper
     assert 'topk' not in cfg.default_hooks
@@ -126,12 +128,24 @@ def test_the_student_is_the_baseline(name):
         for key in ('train_dataloader', 'train_cfg', 'param_scheduler',
                     'auto_scale_lr'):
             assert cfg[key] == baseline[key]
-    # DiffKD was published with Nesterov's momentum.
-    neutral = dict(lr=0, nesterov=False)
-    assert dict(cfg.optim_wrapper.optimizer, **neutral) == dict(
-        baseline.optim_wrapper.optimizer, **neutral)
+    assert dict(cfg.optim_wrapper.optimizer, lr=0) == dict(
+        baseline.optim_wrapper.optimizer, lr=0)
     assert cfg.optim_wrapper.get('clip_grad') == (
         baseline.optim_wrapper.get('clip_grad'))
+
+
+@pytest.mark.parametrize('name', [
+    n for n in LEAVES if n.startswith('imagenet/diffkd_')])
+def test_diffkd_on_imagenet_has_a_plain_student_of_its_own_recipe(name):
+    cfg, baseline = shipped(name), shipped(baseline_of(name))
+
+    assert '/baseline_diffkd_' in baseline_of(name)
+    for key in ('optim_wrapper', 'param_scheduler', 'train_cfg',
+                'train_dataloader', 'auto_scale_lr', 'data_preprocessor'):
+        assert cfg[key] == baseline[key]
+    # The other methods have another one.
+    assert cfg.optim_wrapper != shipped(baseline_of(
+        name.replace('diffkd', 'kd'))).optim_wrapper
 
 
 def detector_of(name):
@@ -142,7 +156,7 @@ def detector_of(name):
 
 def baseline_of(name):
     """Return the plain student of a config of a pair."""
-    folder, _, networks = split_name(name)
+    folder, method, networks = split_name(name)
     detector = detector_of(name)
     if detector is not None:
         student = f'{detector}_{networks.split("_")[-1]}'
@@ -150,4 +164,6 @@ def baseline_of(name):
         students = [split_name(leaf)[2] for leaf in LEAVES
                     if leaf.startswith(f'{folder}/baseline_')]
         student = max((s for s in students if networks.endswith(s)), key=len)
-    return f'{folder}/baseline_{student}.py'
+    # Where a method was published with a recipe of its own.
+    own = f'{folder}/baseline_{"_".join(method)}_{student}.py'
+    return own if own in LEAVES else f'{folder}/baseline_{student}.py'

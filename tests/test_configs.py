@@ -162,6 +162,17 @@ def test_config_path_names_the_closest():
         mmdeepkd.config_path('coco/deepkd_r101_r18.py')
 
 
+def test_both_students_on_the_digits_are_alike_up_to_their_heads():
+    faster_rcnn, retinanet = (
+        Config.fromfile(CONFIGS / '_base_' / f'digits_{name}_r18w16.py').model
+        for name in ('frcnn', 'retinanet'))
+
+    for part in ('data_preprocessor', 'backbone', 'neck'):
+        assert retinanet[part] == faster_rcnn[part]
+    assert retinanet.bbox_head.anchor_generator == (
+        faster_rcnn.rpn_head.anchor_generator)
+
+
 def test_types_name_their_package():
     """A config inherited from another scope builds the same components."""
     untyped = re.compile(r"\btype='(?!mmdet\.|mmdeepkd\.|mmpretrain\.)(\w+)'")

@@ -11,7 +11,8 @@ from tests.helpers.distillers import write_teacher
 from tests.helpers.processes import ROOT, run_command, run_python
 
 PAGE = (ROOT / 'docs' / 'custom_data.md').read_text(encoding='utf-8')
-REHEARSAL, PRETRAINED = re.findall(r'```bash\n(.*?)```', PAGE, re.DOTALL)
+REHEARSAL, PRETRAINED, FEATURES = re.findall(
+    r'```bash\n(.*?)```', PAGE, re.DOTALL)
 SETTINGS = re.search(r'```python\n(data_root.*?)```', PAGE, re.DOTALL).group(1)
 
 # Plain mmdet, in a process that cannot import mmdeepkd.
@@ -49,12 +50,17 @@ def walked(tmp_path_factory):
         elif 'teacher_small' in command:
             command += (' --cfg-options train_dataloader.batch_size=1'
                         ' optim_wrapper.optimizer.lr=0.02')
-        result = run_command('bash', '-c', f'python() {{ "$PYTHON" "$@"; }}\n'
-                             f'{command}', cwd=folder)
-        output = result.stdout + result.stderr
-        assert result.returncode == 0, f'{command}\n{output}'
-        printed.append(output)
+        printed.append(run_in(folder, command))
     return folder, printed
+
+
+def run_in(folder, command):
+    """Run a command of the page; return what it prints."""
+    result = run_command('bash', '-c', f'python() {{ "$PYTHON" "$@"; }}\n'
+                         f'{command}', cwd=folder)
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, f'{command}\n{output}'
+    return output
 
 
 def test_the_four_steps_run_as_written(walked):
@@ -85,6 +91,22 @@ def test_the_student_knows_its_three_classes_without_mmdeepkd(walked):
     assert re.search(r"'0', '1', '2'", printed)
 
 
+def test_features_are_distilled_as_written(walked):
+    folder, _ = walked
+    trained, _ = [run_in(folder, each) for each in commands(FEATURES)]
+    saved, exported = (
+        torch.load(folder / file, weights_only=True)['state_dict']
+        for file in ('work_dirs/custom/diffkd_small/epoch_4.pth',
+                     'student_diffkd_small.pth'))
+
+    assert 'feature.loss_diffkd_level3' in trained
+    assert 'loss_deepkd' not in trained
+    own = {key for key in saved if key.startswith('distill.')}
+    assert own and set(exported) == set(saved) - own
+    # Of a training that has left the start, and of its last epoch.
+    assert all(torch.equal(exported[key], saved[key]) for key in exported)
+
+
 def test_the_pretrained_walk_is_the_same():
     rehearsed = commands(REHEARSAL)[1:]
 
@@ -113,13 +135,14 @@ def step(dataset, name):
     return found
 
 
+@pytest.mark.parametrize('method', ['deepkd', 'diffkd'])
 @pytest.mark.parametrize('kind, epochs', [('small', 4), ('pretrained', 12)])
-def test_a_copied_folder_follows_the_settings(kind, epochs, tmp_path):
+def test_a_copied_folder_follows_the_settings(kind, epochs, method, tmp_path):
     """Every number of classes, from the one file; the teacher's too."""
     classes = ('bolt', 'nut', 'gear', 'washer', 'pin')
     folder = copy_templates(tmp_path / 'my_set', SETTINGS.replace(
         "('bolt', 'nut', 'gear')", str(classes)))
-    cfg = Config.fromfile(folder / f'deepkd_{kind}.py')
+    cfg = Config.fromfile(folder / f'{method}_{kind}.py')
     teacher = Config.fromfile(cfg.model.teacher)
 
     assert cfg.model.teacher == str(
@@ -147,7 +170,7 @@ def test_each_folder_has_its_own_runs(kind, tmp_path):
     kept, taught = set(), set()
     for name in ('bolts', 'screws'):
         folder = copy_templates(tmp_path / name)
-        for role in ('teacher', 'baseline', 'deepkd'):
+        for role in ('teacher', 'baseline', 'deepkd', 'diffkd'):
             cfg = Config.fromfile(folder / f'{role}_{kind}.py')
             assert cfg.work_dir == f'work_dirs/{name}/{role}_{kind}'
             kept.add(cfg.work_dir)
@@ -157,7 +180,7 @@ def test_each_folder_has_its_own_runs(kind, tmp_path):
             teacher.work_dir, f'epoch_{teacher.train_cfg.max_epochs}.pth')
         taught.add(path)
 
-    assert len(kept) == 6 and len(taught) == 2
+    assert len(kept) == 8 and len(taught) == 2
 
 
 def test_a_forgotten_comma_or_slash_is_no_fault(tmp_path):

@@ -9,6 +9,7 @@ from common import (
 )
 
 from mmdeepkd.distillers import student_config
+from mmdeepkd.engine import StudentWeightsHook
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,7 +30,9 @@ def main() -> None:
         cfg.model = student_config(cfg.model)
     cfg.load_from = args.checkpoint
     check_datasets(cfg, ['test_dataloader'])
-    build_runner(cfg).test()
+    runner = build_runner(cfg)
+    runner.register_hook(StudentWeightsHook())
+    runner.test()
 
 
 if __name__ == '__main__':

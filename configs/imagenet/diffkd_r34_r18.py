@@ -15,18 +15,8 @@ _base_ = [
 # model.losses.0.semantics=released model.losses.1.semantics=released
 model = dict(
     task_weight=1.0,
+    # Weights 1, T 1 and five steps are the defaults.
     losses=[
-        dict(
-            type='mmdeepkd.DiffKDLoss',
-            channels='half',
-            num_steps=5,
-            loss_weight=1.0,
-            diffusion_weight=1.0,
-            autoencoder_weight=1.0),
-        dict(
-            type='mmdeepkd.DiffKDLogitsLoss',
-            temperature=1.0,
-            num_steps=5,
-            loss_weight=1.0,
-            diffusion_weight=1.0)
+        dict(type='mmdeepkd.DiffKDLoss'),
+        dict(type='mmdeepkd.DiffKDLogitsLoss')
     ])

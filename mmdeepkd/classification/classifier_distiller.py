@@ -1,6 +1,6 @@
 """Distillation of the logits and feature maps of image classifiers."""
 import copy
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import (
     Any,
     ContextManager,
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from mmdeepkd.distillers import (
     BaseDistiller,
+    ClassMap,
     ClassMapping,
     Place,
     Root,
@@ -41,7 +42,7 @@ from .logits import (
     network_of,
     teacher_roots,
 )
-from .loss_checks import check_losses, reads_maps
+from .loss_checks import check_losses, reads_maps, refuse_class_map
 from .maps import BackboneMaps, map_places, recording_maps
 from .two_views import VIEW_SUFFIXES, task_names
 
@@ -58,18 +59,19 @@ class ClassifierDistiller(BaseDistiller):
 
     Losses on features (DiffKD) compare the last maps of the backbones, or
     those the loss names, or the logits; what they train beside the student is
-    the child ``distill``. Where all losses compare maps the classes of the
-    teacher, and its head, are of no interest.
+    the child ``distill``. Where all losses compare maps neither heads nor
+    labels are of interest: the student may train on several labels per image.
 
     Losses of two views (MLKD, CRLD) need two batches of images, weak and
     strong; student and teacher run on each. The student's own loss is
     ``loss_cls``, of two views ``loss_cls_weak`` and ``loss_cls_strong``.
 
     Args:
-        student: A classifier of mmpretrain with a softmax loss; see
-            :class:`BaseDistiller` for the forms.
-        teacher: The same, over the same classes or, with
-            ``teacher_class_map``, over these and others. Without a
+        student: For losses on logits a classifier of mmpretrain with a
+            softmax loss, else with any; see :class:`BaseDistiller` for the
+            forms.
+        teacher: The same, for losses on logits over the same classes or,
+            with ``teacher_class_map``, over these and others. Without a
             preprocessor of its own it reads the student's pixels.
         teacher_checkpoint: Path or URL.
         losses: One distillation loss or a list.
@@ -89,8 +91,9 @@ class ClassifierDistiller(BaseDistiller):
             channels_last format.
 
     Raises:
-        TypeError: A model gives no softmax logits of known number, or its
-            preprocessor has no pixel format.
+        TypeError: A model gives no maps, or no softmax logits of known
+            number, for a loss on these, or its preprocessor has no pixel
+            format.
         ValueError: Class counts, the class map, views or labels do not fit.
 
     Example:
@@ -139,20 +142,29 @@ class ClassifierDistiller(BaseDistiller):
                                pixel_format(self.teacher, 'teacher'))
         maps = [reads_maps(loss) for loss in self.losses]
         self._reads_maps, self._reads_logits = any(maps), not all(maps)
-        self.class_map = map_classes(self.student, self.teacher,
-                                     teacher_class_map, self._reads_logits)
+        #: Which class of the teacher teaches which; None where no loss
+        #: compares logits.
+        self.class_map: Optional[ClassMap] = None
+        self._capture: Optional[LogitCapture] = None
         if self._reads_logits:
-            others = self.num_logits - 1
-            check_num_logits(self.losses, self.num_logits)
-            check_topk(self.losses, others,
-                       f'classifiers {others} non-target classes')
+            self._find_logits(teacher_class_map)
+        else:
+            refuse_class_map(teacher_class_map)
         self._views = check_losses(self.losses, self.data_preprocessor)
-        self._capture = LogitCapture(logits_module(self.student, 'student'))
         self._build_adapters()
 
     @property
     def num_logits(self) -> int:
-        """Number of classes."""
+        """Number of classes.
+
+        Raises:
+            AttributeError: No loss compares logits.
+        """
+        if self.class_map is None:
+            raise AttributeError(
+                'this ClassifierDistiller has no num_logits, for none of its '
+                'losses compares logits: add one that does, such as '
+                'mmdeepkd.DeepKDLoss, or remove what asks for the number.')
         return self.class_map.num_classes
 
     def loss(self, inputs: Union[Tensor, Sequence[Tensor]],
@@ -172,8 +184,8 @@ class ClassifierDistiller(BaseDistiller):
 
         Raises:
             ValueError: The batch has another number of views than the
-                losses, no single labels, or a label that is no class, or
-                BatchNorm gets a single value.
+                losses, for losses on logits no single labels or a label that
+                is no class, or BatchNorm gets a single value.
         """
         views = inputs if isinstance(inputs, (list, tuple)) else [inputs]
         if len(views) != self._views:
@@ -181,7 +193,8 @@ class ClassifierDistiller(BaseDistiller):
                 f'the batch has {len(views)} view(s) of each image, the '
                 f'losses need {self._views}: mmpretrain.MultiView in the '
                 'pipeline makes two.')
-        target = gather_target(data_samples, self.num_logits)
+        target = gather_target(data_samples, self.num_logits) if (
+            self._reads_logits) else None
         losses: Losses = {}
         logits_student, logits_teacher = [], []
         for view, suffix in zip(views, VIEW_SUFFIXES[self._views]):
@@ -207,12 +220,26 @@ class ClassifierDistiller(BaseDistiller):
             return nullcontext(BackboneMaps([], []))
         return recording_maps(self.student, self.running_teacher())
 
+    def _find_logits(self, teacher_class_map: Optional[ClassMapping]) -> None:
+        """Map the classes, check the losses on logits, record the logits."""
+        self.class_map = map_classes(self.student, self.teacher,
+                                     teacher_class_map)
+        others = self.num_logits - 1
+        check_num_logits(self.losses, self.num_logits)
+        check_topk(self.losses, others,
+                   f'classifiers {others} non-target classes')
+        self._capture = LogitCapture(logits_module(self.student, 'student'))
+
     def _run_student(self, inputs: Tensor,
-                     data_samples: Any) -> Tuple[Losses, Tensor]:
-        with self._capture.recording() as outputs, explain_single_value():
+                     data_samples: Any) -> Tuple[Losses, Optional[Tensor]]:
+        with ExitStack() as stack:
+            outputs = None if self._capture is None else (
+                stack.enter_context(self._capture.recording()))
+            stack.enter_context(explain_single_value())
             losses = self.student.loss(
                 self._student_inputs(inputs), data_samples)
-        return losses, check_logits(outputs, self.num_logits, 'student')
+        return losses, None if outputs is None else (
+            check_logits(outputs, self.num_logits, 'student'))
 
     @torch.no_grad()
     def _run_teacher(self, inputs: Tensor,
@@ -225,7 +252,7 @@ class ClassifierDistiller(BaseDistiller):
                 source.divisor)
             inputs = convert_pixels(inputs, source, wanted, shapes)
         teacher = self.running_teacher()
-        if not self._reads_logits:
+        if self.class_map is None:
             # Its maps are recorded; neck and head would run for nothing.
             teacher.backbone(inputs)
             return None

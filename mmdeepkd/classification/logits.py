@@ -104,29 +104,19 @@ def count_logits(module: nn.Module, role: str) -> int:
 
 
 def map_classes(student: nn.Module, teacher: nn.Module,
-                mapping: Optional[ClassMapping],
-                reads_logits: bool) -> ClassMap:
+                mapping: Optional[ClassMapping]) -> ClassMap:
     """Return the classes that student and teacher share.
 
     Args:
         student: Both are classifiers.
         teacher: The same.
         mapping: ``teacher_class_map``, or None.
-        reads_logits: Whether a loss compares logits; otherwise the teacher's
-            classes, and its head, are of no interest.
 
     Raises:
         TypeError: A model gives no softmax logits of known number.
-        ValueError: The classes do not fit, or nothing is to be mapped.
+        ValueError: The classes do not fit.
     """
     own = count_logits(logits_module(student, 'student'), 'student')
-    if not reads_logits:
-        if mapping is not None:
-            raise ValueError(
-                'teacher_class_map is set, but the losses compare feature '
-                'maps, which have no classes: leave it out.')
-        return ClassMap(
-            None, Classes(own, own, None, 'num_classes'), background=False)
     other = count_logits(logits_module(teacher, 'teacher'), 'teacher')
     names = network_of(teacher).class_names
     return ClassMap(

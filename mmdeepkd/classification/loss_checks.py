@@ -1,5 +1,5 @@
 """What the losses of a classifier demand of the rest of the config."""
-from typing import Iterable, List
+from typing import Any, Iterable, List
 
 from mmpretrain.models import ClsDataPreprocessor
 from torch import nn
@@ -14,6 +14,21 @@ def reads_maps(loss: nn.Module) -> bool:
         loss: A distillation loss.
     """
     return getattr(loss, 'reads', 'logits') == 'maps'
+
+
+def refuse_class_map(teacher_class_map: Any) -> None:
+    """Raise if an option is set that no loss on maps reads.
+
+    Args:
+        teacher_class_map: Of the distiller.
+
+    Raises:
+        ValueError: It is not None.
+    """
+    if teacher_class_map is not None:
+        raise ValueError(
+            'teacher_class_map is set, but the losses compare feature maps, '
+            'which have no classes: leave it out.')
 
 
 def check_losses(losses: Iterable[nn.Module],

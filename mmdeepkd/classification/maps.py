@@ -29,6 +29,7 @@ def map_places(loss: nn.Module, student: nn.Module,
         teacher: The same.
 
     Raises:
+        RuntimeError: A backbone fails on that image.
         TypeError: A classifier has no backbone, or it gives no map there.
         ValueError: The loss names maps that do not exist.
     """
@@ -85,7 +86,8 @@ def _probe(loss: nn.Module, classifier: nn.Module,
             f'{type(classifier).__name__} of the {role} has no backbone of '
             "mmpretrain's: use an ImageClassifier (its backbone may be "
             'mmpretrain.TIMMBackbone), or DiffKDLogitsLoss.')
-    return probe_maps(backbone, backbone, _image_size(backbone))
+    return probe_maps(backbone, backbone, _image_size(backbone),
+                      what=f'backbone of the {role}')
 
 
 def _check_map(loss: nn.Module, classifier: nn.Module, maps: List[MapInfo],

@@ -75,6 +75,7 @@ def probe_neck(model: nn.Module, role: str) -> List[MapInfo]:
         role: ``'student'`` or ``'teacher'``.
 
     Raises:
+        RuntimeError: The detector fails on that image.
         TypeError: It has no pixel format, or its neck gives something else.
     """
     def run(image: Tensor) -> Tuple[Tensor, ...]:
@@ -84,7 +85,8 @@ def probe_neck(model: nn.Module, role: str) -> List[MapInfo]:
 
     # Not those of the first convolution: YOLOX stacks pixels before it.
     infos = probe_maps(run, model, _PROBE_SIZE,
-                       len(pixel_format(model, role).mean))
+                       len(pixel_format(model, role).mean),
+                       f'neck of the {role}')
     if any(info.stride is None for info in infos):
         raise TypeError(
             f'the neck of the {role}, a {type(model.neck).__name__}, gives '

@@ -70,9 +70,11 @@ def feature_losses(name: str, loss: nn.Module, adapters: nn.ModuleDict,
     """
     stream, = loss.streams
     losses: Losses = {}
+    remedy = 'leave small levels out with levels=[...]' if (
+        getattr(loss, 'reads', None) == 'maps') else ''
     for place, pair in pairs.items():
         suffix = f'_{place}' if len(pairs) > 1 else ''
-        with explain_single_value(f'{type(loss).__name__}'):
+        with explain_single_value(type(loss).__name__, remedy):
             terms = loss(adapters[place], *pair, place=place)
         for term, value in terms.losses.items():
             if not term:

@@ -36,6 +36,9 @@ class LossKeeper(StudentFront):
         self.task_weight = task_weight
         self.losses = nn.ModuleList(build_loss(c) for c in as_list(losses))
         self._loss_names = name_losses(self.losses)
+        for name, loss in self.feature_losses:
+            # Two of one method must not draw the same noise.
+            loss.name = adapter_name(name)
         self._loss_places: Dict[str, List[Place]] = {}
 
     @property

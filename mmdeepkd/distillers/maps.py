@@ -67,7 +67,8 @@ def as_maps(output: Any) -> Tuple[Any, ...]:
 
 
 def probe_maps(run: Callable[[Tensor], Any], model: nn.Module, size: int,
-               channels: Optional[int] = None) -> List[MapInfo]:
+               channels: Optional[int] = None,
+               what: str = 'maps') -> List[MapInfo]:
     """Return the channels and strides of the maps that a model gives.
 
     It runs once, on a black image, in eval mode and without a graph; its
@@ -78,6 +79,11 @@ def probe_maps(run: Callable[[Tensor], Any], model: nn.Module, size: int,
         model: What runs.
         size: Height and width of the image, in pixels.
         channels: C of the image; None: as the first convolution reads.
+        what: Whose maps, for the message, such as ``'backbone of the
+            student'``.
+
+    Raises:
+        RuntimeError: The model fails on the image.
     """
     modes = [(module, module.training) for module in model.modules()]
     weight = next(model.parameters())
@@ -87,6 +93,13 @@ def probe_maps(run: Callable[[Tensor], Any], model: nn.Module, size: int,
         model.eval()
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             outputs = as_maps(run(image))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise RuntimeError(
+            f'the {what} failed on a black image {tuple(image.shape)} on the '
+            f'device {image.device.type!r}, which measures its maps while '
+            f'the distiller is built ({str(error).strip()}): replace the '
+            'layers that need a GPU or another size, or use losses on logits '
+            'alone.') from error
     finally:
         # By its own rules, for what it prepares in eval mode (LeViT); then one
         # by one, for parts that were in another mode.

@@ -4,11 +4,13 @@ from typing import Iterator
 
 
 @contextmanager
-def explain_single_value(owner: str = 'the student') -> Iterator[None]:
+def explain_single_value(owner: str = 'the student',
+                         remedy: str = '') -> Iterator[None]:
     """Say what to do where BatchNorm gets one value per channel.
 
     Args:
         owner: Whose BatchNorm it is.
+        remedy: What else to do.
 
     Raises:
         ValueError: It did, with the remedy; torch only says that it expected
@@ -24,4 +26,4 @@ def explain_single_value(owner: str = 'the student') -> Iterator[None]:
             'which it can take no statistics (one image in the batch, and '
             'a feature map of 1x1): set drop_last=True in train_dataloader, '
             'whose last batch may be that small, or use larger batches or '
-            'images.') from error
+            f'images{remedy and f", or {remedy}"}.') from error

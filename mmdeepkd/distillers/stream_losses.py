@@ -32,6 +32,7 @@ def build_loss(config: Any) -> nn.Module:
 
     Raises:
         TypeError: It has no gradient streams.
+        ValueError: It compares features and has more than one.
     """
     loss = MODELS.build(config)
     if not getattr(loss, 'streams', None):
@@ -39,6 +40,11 @@ def build_loss(config: Any) -> nn.Module:
             f'{type(loss).__name__} is no distillation loss: it must name its '
             'gradient streams in a class attribute `streams`, as '
             'mmdeepkd.KDLoss does.')
+    if getattr(loss, 'needs_adapter', False) and len(loss.streams) != 1:
+        raise ValueError(
+            f'{type(loss).__name__} has the streams {loss.streams!r}, but all '
+            'terms of a loss on features are one stream: set streams to one '
+            "name in a tuple, such as ('feature', ).")
     return loss
 
 

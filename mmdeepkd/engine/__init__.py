@@ -14,6 +14,7 @@ from .hooks import (
     ResumeCheckHook,
     SafeCheckpointHook,
     StartSummaryHook,
+    StudentWeightsHook,
     WarmupHook,
 )
 from .loops import ResumableIterLoop
@@ -26,5 +27,6 @@ __all__ = [
     'DecoupledAdamW', 'DecoupledSGD', 'DeepKDOptimWrapper', 'DistillRunner',
     'DynamicTopKHook', 'FiniteLossHook', 'GSNRHook', 'GSNRMomentumHook',
     'PlainCheckpointHook', 'RandomStateHook', 'ResumableIterLoop',
-    'ResumeCheckHook', 'SafeCheckpointHook', 'StartSummaryHook', 'WarmupHook'
+    'ResumeCheckHook', 'SafeCheckpointHook', 'StartSummaryHook',
+    'StudentWeightsHook', 'WarmupHook'
 ]

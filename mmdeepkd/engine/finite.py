@@ -20,6 +20,13 @@ ADVICE = (
     'tools/train.py CONFIG --detect-anomaly '
     '(torch.autograd.set_detect_anomaly)')
 
+# In the text on a loss that trains adapters, and what helps these alone.
+_ADAPTERS_LOSS = 'the loss feature.'
+_ADAPTERS_ADVICE = (
+    "; the adapters of feature losses train at the student's learning rate, "
+    'and optim_wrapper.paramwise_cfg=dict(custom_keys=dict(distill=dict('
+    'lr_mult=0.1))) lowers theirs alone')
+
 
 def measure(
         losses: Sequence[Tensor],
@@ -127,6 +134,8 @@ def from_all_ranks(texts: List[str]) -> List[str]:
 
 def sentence(texts: Sequence[str], result: str, advice: str) -> str:
     """Join what was found, what follows from it, and what to try."""
+    if any(_ADAPTERS_LOSS in text for text in texts):
+        advice += _ADAPTERS_ADVICE
     return f'{_shortened(texts)}; {result}: {advice}.'
 
 

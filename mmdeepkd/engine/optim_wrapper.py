@@ -40,6 +40,14 @@ class DeepKDOptimWrapper(OptimWrapper):
     Accumulation, clipping, ``paramwise_cfg``, schedulers, EMA and resume work
     as with MMEngine's wrapper.
 
+    Adapters of feature losses are parameters as any other. What is clipped
+    is one norm, over student and adapters together, as MMEngine's wrapper
+    would: while it exceeds ``max_norm`` the adapters' gradients shorten the
+    student's steps, those of a feature loss of weight 0, too. Adapters train
+    at the student's learning rate, by the momentum of ``feature``;
+    ``paramwise_cfg=dict(custom_keys={'distill': dict(lr_mult=0.1)})`` gives
+    them another rate.
+
     A loss or gradient that is inf or NaN on any rank never reaches a
     parameter or a momentum: it stops training on every rank, with the
     iteration, the stream and the loss's name, or, when asked, its step is

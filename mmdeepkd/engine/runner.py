@@ -39,6 +39,9 @@ _HOOKS: Dict[str, Dict[str, Any]] = dict(
     start_summary=dict(type='mmdeepkd.StartSummaryHook'),
     resume_check=dict(type='mmdeepkd.ResumeCheckHook'),
 )
+# MMEngine's own, which it leaves out itself; any other None it refuses.
+_MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger',
+                   'param_scheduler', 'checkpoint')
 
 
 @RUNNERS.register_module()
@@ -67,13 +70,13 @@ class DistillRunner(Runner):
 
         Args:
             hooks: ``default_hooks`` of the config, by name; None leaves a
-                hook out, such as ``plain_checkpoint=None``.
+                hook out, such as ``plain_checkpoint=None``, or ``topk=None``
+                where a config of ``_base_`` has one of that name.
         """
-        hooks = {**_HOOKS, **(hooks or {})}
-        # What MMEngine does not know by name it cannot leave out.
-        for name in _HOOKS:
-            if hooks[name] is None:
-                hooks.pop(name)
+        hooks = {
+            name: hook for name, hook in {**_HOOKS, **(hooks or {})}.items()
+            if hook is not None or name in _MMENGINE_HOOKS
+        }
         hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
         hooks['checkpoint'] = _safe(hooks['checkpoint'])
         super().register_default_hooks(hooks)

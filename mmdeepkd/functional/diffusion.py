@@ -126,9 +126,12 @@ def add_noise(clean: Tensor, noise: Tensor, alpha_cumprod: Tensor) -> Tensor:
 
     Returns:
         Of the same shape, float32 for half inputs.
+
+    Raises:
+        ValueError: ``alpha_cumprod`` is not of shape (N,).
     """
     clean = upcast(clean)
-    levels = _per_sample(alpha_cumprod, clean)
+    levels = _per_sample(alpha_cumprod, clean, 'alpha_cumprod')
     return levels.sqrt() * clean + (1 - levels).sqrt() * noise
 
 
@@ -148,9 +151,12 @@ def mix_noise(feature: Tensor, noise: Tensor, gamma: Tensor) -> Tensor:
 
     Returns:
         Of the same shape, float32 for half inputs.
+
+    Raises:
+        ValueError: ``gamma`` is not of shape (N,).
     """
     feature = upcast(feature)
-    shares = _per_sample(gamma, feature)
+    shares = _per_sample(gamma, feature, 'gamma')
     return shares * feature + (1 - shares) * noise
 
 
@@ -183,11 +189,11 @@ def squared_distance(prediction: Tensor, target: Tensor) -> Tensor:
     return difference.square().flatten(1).mean(dim=1)
 
 
-def _per_sample(values: Tensor, samples: Tensor) -> Tensor:
+def _per_sample(values: Tensor, samples: Tensor, name: str) -> Tensor:
     """Return (N,) values in the samples' dtype, to multiply (N, ...)."""
     shape = (-1, *[1] * (samples.dim() - 1))
     if values.shape != samples.shape[:1]:
         raise ValueError(
-            f'the levels have shape {tuple(values.shape)} but the samples '
-            f'{tuple(samples.shape)}: give one level per sample, (N,).')
+            f'{name} has shape {tuple(values.shape)} but the samples '
+            f'{tuple(samples.shape)}: give one value per sample, (N,).')
     return values.to(samples.dtype).view(shape)

@@ -1,6 +1,6 @@
 """What every formula asks of its inputs, and the precision it works in."""
 import math
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -11,11 +11,28 @@ def without_autocast(logits: Tensor) -> torch.autocast:
     return torch.autocast(logits.device.type, enabled=False)
 
 
+def autocast_dtype(device: torch.device) -> Optional[torch.dtype]:
+    """Return what autocast casts to on a device; None where it is off."""
+    kind = device.type
+    if hasattr(torch, 'get_autocast_dtype'):
+        return torch.get_autocast_dtype(kind) if (
+            torch.is_autocast_enabled(kind)) else None
+    # Before torch 2.4.
+    if kind == 'cpu':
+        return torch.get_autocast_cpu_dtype() if (
+            torch.is_autocast_cpu_enabled()) else None
+    return torch.get_autocast_gpu_dtype() if (
+        torch.is_autocast_enabled()) else None
+
+
 def upcast(logits: Tensor) -> Tensor:
     """Return half-precision logits in float32, any others as they are."""
-    if torch.finfo(logits.dtype).bits < 32:
-        return logits.float()
-    return logits
+    return logits.to(wide(logits.dtype))
+
+
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """Return what :func:`upcast` makes of a dtype: float32 or wider."""
+    return torch.float32 if torch.finfo(dtype).bits < 32 else dtype
 
 
 def check_logits(logits: Tensor, name: str) -> None:

@@ -30,25 +30,33 @@ class DiffKDLoss(DiffusionLoss):
     (Huang et al. 2023, arXiv 2305.15712). What trains what is said in
     :class:`~mmdeepkd.losses.diffkd.KnowledgeDiffusion`. The released configs
     set a code of 1024 channels, which expands the 512 of a ResNet-34; here
-    it has half the teacher's.
+    it has half the teacher's. Terms of several levels are summed: with the
+    five levels of an FPN there are five of each.
 
     Args:
         channels: Width of the auto-encoder's code: 'half' of the teacher's
             channels, a number, or None for no auto-encoder.
         levels: Which maps. None: of a classifier the last one, of a detector
-            every level whose stride the teacher has too. Else indices of the
-            student, negative ones from the end, or pairs of a student's and
-            a teacher's index.
+            every level whose stride the teacher has too. Else a list of
+            indices of the student, negative ones from the end, or of pairs
+            of a student's and a teacher's index: ``[(0, 1)]`` is one pair.
         align: Who sets the size where two maps differ in height or width:
             'student' resizes the teacher's map, 'teacher' the student's,
             'error' neither. Shrinking is adaptive average pooling, else
-            resizing is bilinear.
+            resizing is bilinear. With 'teacher' the gradient goes through
+            it, and on GPUs torch has no deterministic one of this pooling.
         num_steps: DDIM steps, a divisor of 500.
         loss_weight: Weight w of the matching, finite and >= 0.
-        diffusion_weight: Weight w_d of the diffusion loss.
-        autoencoder_weight: Weight w_a of the reconstruction.
+        diffusion_weight: Weight w_d of the diffusion loss; with 'paper' not
+            0, for nothing else trains the diffusion model.
+        autoencoder_weight: Weight w_a of the reconstruction, which alone
+            trains the auto-encoder: not 0; without one it is left out.
         semantics: What trains the diffusion model: 'paper', its own loss
             alone; 'released', the matching too.
+
+    Raises:
+        ValueError: An option is wrong, has no effect, or leaves a part
+            untrained.
 
     Example:
         >>> import torch
@@ -76,7 +84,7 @@ class DiffKDLoss(DiffusionLoss):
         _check_channels(channels)
         _check_levels(levels)
         check_choice(align, 'align', ALIGN)
-        check_weight(autoencoder_weight, 'autoencoder_weight')
+        _check_autoencoder(autoencoder_weight, channels)
         self.channels = channels
         self.levels = levels
         self.align = align
@@ -133,13 +141,29 @@ def _check_channels(channels: Any) -> None:
                          'number of channels, or None for no auto-encoder.')
 
 
+def _check_autoencoder(weight: float, channels: Any) -> None:
+    check_weight(weight, 'autoencoder_weight')
+    if channels is None and weight != 1:
+        raise ValueError(
+            f'autoencoder_weight is {weight} but channels=None leaves the '
+            'auto-encoder out, so that there is nothing to weigh: leave the '
+            "weight out, or set channels='half'.")
+    if not weight:
+        raise ValueError(
+            f'autoencoder_weight is {weight}, so that nothing trains the '
+            'auto-encoder, which would stay at its random initialisation, '
+            'and its code is what the student is to match: give it a '
+            'positive weight, or set channels=None to leave it out.')
+
+
 def _check_levels(levels: Any) -> None:
-    if levels is not None and not (isinstance(levels, (list, tuple))
-                                   and levels and all(map(_is_level, levels))):
+    # A tuple may be two levels or one pair: (0, 1) is refused.
+    if levels is not None and not (isinstance(levels, list) and levels
+                                   and all(map(_is_level, levels))):
         raise ValueError(
             f'levels is {levels!r} but must be None or a list of indices '
-            'such as [0, 1, -1], or of pairs (student, teacher) such as '
-            '[(0, 1)].')
+            'such as [0, 1, -1], or of pairs (student, teacher): [(0, 1)] '
+            'for one pair.')
 
 
 def _is_level(level: Any) -> bool:

@@ -5,7 +5,7 @@ from typing import Dict, Tuple
 from torch import Tensor
 
 from mmdeepkd.functional import ddim_timesteps
-from mmdeepkd.functional.inputs import check_choice, upcast
+from mmdeepkd.functional.inputs import check_choice, wide
 
 from .base import check_weight, reduce_loss, scaled
 from .diffkd import DiffusionOutput, KnowledgeDiffusion
@@ -18,8 +18,13 @@ class DiffusionLoss(FeatureLoss):
     Args:
         num_steps: DDIM steps, a divisor of 500.
         loss_weight: Weight of the matching, finite and >= 0.
-        diffusion_weight: Weight of what trains the diffusion model.
+        diffusion_weight: Weight of what trains the diffusion model; with
+            'paper' not 0, for nothing else does.
         semantics: 'paper' or 'released'.
+
+    Raises:
+        ValueError: An option is wrong, or leaves the diffusion model
+            untrained.
     """
 
     def __init__(self, num_steps: int, loss_weight: float,
@@ -30,6 +35,12 @@ class DiffusionLoss(FeatureLoss):
         check_weight(loss_weight, 'loss_weight')
         check_weight(diffusion_weight, 'diffusion_weight')
         check_choice(semantics, 'semantics', ('paper', 'released'))
+        if semantics == 'paper' and not diffusion_weight:
+            raise ValueError(
+                f'diffusion_weight is {diffusion_weight}, so that with '
+                "semantics='paper' nothing trains the diffusion model, which "
+                'would stay at its random initialisation: give it a positive '
+                "weight, or set semantics='released'.")
         self.num_steps = num_steps
         self.loss_weight = loss_weight
         self.diffusion_weight = diffusion_weight
@@ -50,8 +61,8 @@ class DiffusionLoss(FeatureLoss):
         """Return the features on their way: raw, noisy, denoised, target.
 
         With the adapter in eval mode the noise of a place is the same in
-        every call and nothing in the adapter changes: so a trained one is
-        shown, under ``torch.no_grad()``.
+        every call, for one seed of torch, and nothing in the adapter
+        changes: so a trained one is shown, under ``torch.no_grad()``.
 
         Args:
             adapter: Of :meth:`build_adapter`.
@@ -66,8 +77,8 @@ class DiffusionLoss(FeatureLoss):
         student, teacher = self.prepare(adapter, feature_student,
                                         feature_teacher, place)
         # A bfloat16 teacher may teach a student without autocast.
-        teacher = teacher.detach().to(upcast(student).dtype)
-        draws = adapter.draws_for(student, f'{self.method} {place}')
+        teacher = teacher.detach().to(wide(student.dtype))
+        draws = adapter.draws_for(student, f'{self.name} {place}')
         return adapter(student, teacher, draws)
 
     def terms(self, output: DiffusionOutput) -> Dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """What all feature losses share: their stream, their adapter, their terms."""
 from abc import ABC, abstractmethod
-from typing import Dict, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from torch import Tensor, nn
 
@@ -29,10 +29,18 @@ class FeatureLoss(PrintsSettings, ABC):
     owns: so that the optimizer, DDP, EMA and checkpoints see it, and
     predictions do not.
 
+    A subclass sets ``method`` and ``reads``, builds the adapter and returns
+    the terms.
+
     Attributes:
-        streams: The gradient stream of all its terms.
+        streams: The gradient stream of all its terms: one.
         method: The method's name in the log, ``feature.loss_<method>``.
+        name: The method; the distiller numbers further losses of one method
+            (``diffkd_1``), so that what is drawn by name differs.
         reads: What it compares: 'maps', (N, C, H, W), or 'logits', (N, C).
+        levels: Which maps it compares: None, the distiller's default; else
+            a list of indices of the student, or of pairs of a student's and
+            a teacher's index. Of logits there is one place.
         needs_adapter: True: how a distiller tells it from a loss on logits.
         uses_target: False: no label is used.
         needs_background: False: no class is special.
@@ -43,6 +51,7 @@ class FeatureLoss(PrintsSettings, ABC):
     streams: Tuple[str, ...] = ('feature', )
     method: str
     reads: str
+    levels: Optional[List[Any]] = None
     needs_adapter = True
     uses_target = False
     needs_background = False
@@ -50,6 +59,7 @@ class FeatureLoss(PrintsSettings, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.warmup_factor = 1.0
+        self.name = self.method
 
     @abstractmethod
     def build_adapter(self, student_channels: int,

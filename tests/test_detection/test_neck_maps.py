@@ -45,6 +45,13 @@ class FlatNeck(nn.Module):
         return tuple(m.flatten(2) * self.scale for m in maps)
 
 
+class GpuNeck(FlatNeck):
+    """Fails on CPUs, as mmdet.FPN_CARAFE does."""
+
+    def forward(self, maps):
+        raise RuntimeError('implementation for device cpu not found.')
+
+
 class TwoNecks(FasterRCNN):
     """Runs its neck twice."""
 
@@ -56,10 +63,10 @@ class TwoNecks(FasterRCNN):
 
 @pytest.fixture
 def registered():
-    for kind in (FlatNeck, TwoNecks):
+    for kind in (FlatNeck, GpuNeck, TwoNecks):
         MODELS.register_module(module=kind)
     yield
-    for kind in (FlatNeck, TwoNecks):
+    for kind in (FlatNeck, GpuNeck, TwoNecks):
         MODELS._module_dict.pop(kind.__name__)
 
 
@@ -196,6 +203,17 @@ def test_a_neck_without_maps(role, registered, tmp_path):
     with pytest.raises(TypeError, match=(
             f'the neck of the {role}, a FlatNeck, gives something else than '
             'feature maps')):
+        make_distiller(tmp_path, losses=DIFFKD, **models)
+
+
+@pytest.mark.parametrize('role', ['student', 'teacher'])
+def test_a_neck_that_cannot_be_measured(role, registered, tmp_path):
+    models = dict(student=faster_rcnn(), teacher=faster_rcnn())
+    models[role]['neck'] = dict(type='GpuNeck')
+    with pytest.raises(RuntimeError, match=(
+            f'^the neck of the {role} failed on a black image '
+            r"\(1, 3, 512, 512\) on the device 'cpu', .*\(implementation for "
+            r'device cpu not found\.\): replace the layers')):
         make_distiller(tmp_path, losses=DIFFKD, **models)
 
 

@@ -1,5 +1,6 @@
 """The losses' trainable modules are the child ``distill``."""
 import copy
+from unittest import mock
 
 import pytest
 import torch
@@ -107,6 +108,23 @@ def test_losses_are_told_apart(make):
         'loss_diffkd_logits', 'loss_diffkd_logits_1']
     assert set(distiller.distill) == {'diffkd_logits', 'diffkd_logits_1'}
     assert distiller.stream_of('feature.loss_diffkd_logits') == 'feature'
+
+
+def test_two_of_one_kind_draw_different_noise(make):
+    distiller, alone = make(DIFFKD, DIFFKD), make(DIFFKD)
+    seen, logits = [], torch.randn(3, 5)
+    for model in (distiller, alone):
+        for _, loss in model.feature_losses:
+            adapter = loss.build_adapter(5, 5)
+            with mock.patch.object(
+                    type(adapter), 'draws', autospec=True,
+                    side_effect=type(adapter).draws) as drawn:
+                loss(adapter, logits, logits, place='logits')
+            seen.append(drawn.call_args.args[-1])
+
+    # The first draws what it draws alone.
+    assert seen == ['diffkd_logits logits', 'diffkd_logits_1 logits',
+                    'diffkd_logits logits']
 
 
 def test_the_tensors_come_after_the_students(make):

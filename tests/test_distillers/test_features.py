@@ -1,4 +1,5 @@
 """What a feature loss gives, under its names, and its trainable modules."""
+import re
 from collections import namedtuple
 
 import pytest
@@ -11,6 +12,8 @@ from mmdeepkd.distillers.features import (
     build_adapters,
     feature_losses,
 )
+from mmdeepkd.distillers.stream_losses import build_loss
+from mmdeepkd.registry import MODELS
 
 Terms = namedtuple('Terms', ['losses', 'values'])
 
@@ -19,6 +22,7 @@ class Gap(nn.Module):
     """Its terms tell the adapter, the features and the place apart."""
 
     streams = ('feature', )
+    needs_adapter = True
 
     def build_adapter(self, student_channels, teacher_channels):
         return nn.Linear(student_channels, teacher_channels)
@@ -82,14 +86,35 @@ def test_maps_are_paired_by_index():
         map=('c', 'x'), level10=('a', 'y'))
 
 
-def test_a_batch_norm_of_an_adapter_is_explained():
+@pytest.mark.parametrize('what, more', [
+    ('maps', ', or leave small levels out with levels=[...].'),
+    ('logits', '.')])
+def test_a_batch_norm_of_an_adapter_is_explained(what, more):
     class Normed(Gap):
+        reads = what
 
         def forward(self, adapter, feature_student, feature_teacher, place):
             return nn.BatchNorm2d(2)(torch.zeros(1, 2, 1, 1))
 
     with pytest.raises(ValueError, match=(
             'a BatchNorm of Normed got a single value per channel.*'
-            'set drop_last=True in train_dataloader')):
+            'set drop_last=True in train_dataloader.* larger batches or '
+            f'images{re.escape(more)}$')):
         feature_losses('loss_gap', Normed(), build_adapters(Gap(), PLACES),
                        features(1))
+
+
+@pytest.mark.parametrize('names', [('feature', 'other'), 'feature'])
+def test_more_than_one_stream(names):
+    class Streams(Gap):
+        streams = names
+
+    MODELS.register_module(module=Streams)
+    try:
+        with pytest.raises(ValueError, match=(
+                f'^Streams has the streams {re.escape(repr(names))}, but all '
+                'terms of a loss on features are one stream: set streams to '
+                r"one name in a tuple, such as \('feature', \)")):
+            build_loss(dict(type='Streams'))
+    finally:
+        MODELS._module_dict.pop('Streams')

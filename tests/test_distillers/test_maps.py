@@ -74,8 +74,28 @@ def test_modes_are_restored_after_an_error():
     stages = Stages().train()
     with pytest.raises(ZeroDivisionError):
         probe_maps(lambda x: 1 / 0, stages, 16)
+    with pytest.raises(RuntimeError):
+        probe_maps(lambda x: stages(x[:, :1]), stages, 16)
 
     assert stages.second.training and not stages.first.training
+
+
+@pytest.mark.parametrize('kind', [AssertionError, RuntimeError, ValueError])
+def test_a_model_that_cannot_be_measured(kind):
+    error = kind('no kernel for this device\n')
+
+    def run(image):
+        raise error
+
+    with pytest.raises(RuntimeError, match=(
+            r'^the neck of the student failed on a black image \(1, 3, 16, '
+            r"16\) on the device 'cpu', which measures its maps while the "
+            r'distiller is built \(no kernel for this device\): replace the '
+            'layers that need a GPU or another size, or use losses on logits '
+            'alone.$')) as caught:
+        probe_maps(run, Stages(), 16, what='neck of the student')
+
+    assert caught.value.__cause__ is error
 
 
 def test_outputs_are_recorded_inside_alone():

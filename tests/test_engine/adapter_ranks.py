@@ -5,11 +5,16 @@ from unittest import mock
 import torch
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
+from mmengine.structures import InstanceData
+from torch import nn
 from torch.optim import SGD
 
 from mmdeepkd.engine import DeepKDOptimWrapper
 from mmdeepkd.losses.diffkd import Draws, KnowledgeDiffusion
+from tests.helpers import distillers
+from tests.helpers.batches import detection_batch
 from tests.helpers.classifiers import image_batch, make_distiller, resnet
+from tests.helpers.detectors import faster_rcnn
 
 STEPS = 3
 LOSSES = [
@@ -24,6 +29,44 @@ WRAPPERS = {
     'clip': dict(offsets=OFFSETS, clip_grad=dict(max_norm=0.5)),
     "MMEngine's": None,
 }
+DETECTOR = 'detector'
+DETECTOR_LOSSES = [
+    dict(type='mmdeepkd.DeepKDLoss', base='dkd'),
+    dict(type='mmdeepkd.DiffKDLoss'),
+]
+
+
+class FixedProposals(nn.Module):
+    """An RPN that is trained, and proposes the same boxes in every image.
+
+    Its own are chosen by scores that are nearly equal, and mmcv's NMS takes
+    no double precision.
+    """
+
+    def __init__(self, rpn_head):
+        super().__init__()
+        self.rpn_head = rpn_head
+
+    def loss_and_predict(self, x, samples, proposal_cfg):
+        corner = torch.arange(0, 32, 4, dtype=x[0].dtype).view(-1, 1)
+        boxes = torch.cat([corner, corner, corner + 24, corner + 30], 1)
+        return self.rpn_head.loss(x, samples), [
+            InstanceData(bboxes=boxes.clone()) for _ in samples]
+
+
+def counted_alike():
+    """A Faster R-CNN with as many anchors and RoIs in each image's losses.
+
+    Anchors are positive or negative, none is ignored, and nothing is left
+    out: so the samplers draw nothing, and the number that a loss is divided
+    by is that of the other half of the batch.
+    """
+    config = faster_rcnn(norm_eval=True)
+    rpn, rcnn = (config['train_cfg'][name] for name in ('rpn', 'rcnn'))
+    rpn['assigner'].update(pos_iou_thr=0.5, neg_iou_thr=0.5)
+    for part in (rpn, rcnn):
+        part['sampler'].update(num=10000, pos_fraction=1.0)
+    return config
 
 
 def draws_of_the_sample(adapter, feature, place):
@@ -41,25 +84,36 @@ def build(folder, name, statistics):
 
     Args:
         folder: For the teacher.
-        name: Of the wrapper.
+        name: Of the wrapper, or DETECTOR.
         statistics: Whether BatchNorm takes them of its process's batch, which
             is not that of another number of processes.
     """
-    student = resnet(norm_eval=not statistics)
-    model = make_distiller(folder, student, resnet(width=6), losses=LOSSES)
+    if name == DETECTOR:
+        model = distillers.make_distiller(
+            folder, counted_alike(), faster_rcnn(width=6, channels=6),
+            losses=DETECTOR_LOSSES)
+        model.student.rpn_head = FixedProposals(model.student.rpn_head)
+    else:
+        model = make_distiller(
+            folder, resnet(norm_eval=not statistics), resnet(width=6),
+            losses=LOSSES)
     model.double().train()
     if not statistics:
         model.distill.eval()
-    sgd = SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=0.01)
-    options = WRAPPERS[name]
+    # Long steps magnify what is rounded to float32 in a detector.
+    lr = 0.005 if name == DETECTOR else 0.05
+    sgd = SGD(model.parameters(), lr=lr, momentum=0.9, weight_decay=0.01)
+    options = WRAPPERS['own momentum' if name == DETECTOR else name]
     return model, (OptimWrapper(sgd) if options is None else
                    DeepKDOptimWrapper(sgd, **options))
 
 
-def part(step, rank=None):
-    """Half a batch of eight, or the whole."""
-    batch = image_batch(step, images=8)
-    rows = slice(None) if rank is None else slice(4 * rank, 4 * rank + 4)
+def part(name, step, rank=None):
+    """Half a batch, or the whole."""
+    make, half = (detection_batch, 2) if name == DETECTOR else (image_batch, 4)
+    batch = make(step, images=2 * half)
+    rows = slice(None) if rank is None else slice(
+        half * rank, half * rank + half)
     return copy.deepcopy({name: values[rows]
                           for name, values in batch.items()})
 
@@ -75,23 +129,24 @@ def result(model, wrapper):
                   for value in state.values()])
 
 
-def train(model, wrapper, folder, rank=None):
+def train(model, wrapper, name, rank):
     with mock.patch.object(KnowledgeDiffusion, 'draws_for',
                            draws_of_the_sample):
         for step in range(STEPS):
-            model.train_step(part(step, rank), wrapper)
+            model.train_step(part(name, step, rank), wrapper)
 
 
-def train_alone(folder, name):
+def train_alone(folder, name, rank=None):
+    """Train in one process, on the whole or on one half."""
     model, wrapper = build(folder, name, statistics=False)
-    train(model, wrapper, folder)
+    train(model, wrapper, name, rank)
     return result(model, wrapper)
 
 
 def train_rank(rank, folder, name):
     model, wrapper = build(folder, name, statistics=False)
     train(MMDistributedDataParallel(model, broadcast_buffers=False), wrapper,
-          folder, rank)
+          name, rank)
     return result(model, wrapper)
 
 
@@ -109,7 +164,7 @@ def train_as_it_is(rank, folder):
     ddp = MMDistributedDataParallel(model, broadcast_buffers=False)
     with mock.patch.object(KnowledgeDiffusion, 'draws_for', noted):
         for step in range(STEPS):
-            ddp.train_step(part(step, rank), wrapper)
+            ddp.train_step(part('real', step, rank), wrapper)
     return dict(result(model, wrapper), draws=seen)
 
 
@@ -117,5 +172,6 @@ def run_all(rank, folder):
     """Run everything in one process: starting it is what takes long."""
     folder = folder / str(rank)
     folder.mkdir()
-    return dict({name: train_rank(rank, folder, name) for name in WRAPPERS},
+    return dict({name: train_rank(rank, folder, name)
+                 for name in (*WRAPPERS, DETECTOR)},
                 real=train_as_it_is(rank, folder))

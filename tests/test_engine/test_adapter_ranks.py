@@ -2,7 +2,11 @@
 
 On a batch's two halves statistics of BatchNorm and random draws differ from
 those of the whole: where the two are compared BatchNorm is in eval mode, and
-the noise of a sample depends on the sample alone.
+the noise of a sample depends on the sample alone. Of a detector (Faster R-CNN
+with DeepKD on RoIs and DiffKD on five levels) the number that each loss is
+divided by is made the same in both halves, proposals are fixed, and samplers
+draw nothing. As shipped mmdet divides by each process's own counts and draws
+RoIs in each: there two processes are not one.
 """
 import pytest
 import torch
@@ -10,7 +14,17 @@ import torch
 from tests.helpers.gloo import run_ranks
 from tests.helpers.toys import difference, equal
 
-from .adapter_ranks import STEPS, WRAPPERS, run_all, train_alone
+from .adapter_ranks import (
+    DETECTOR,
+    STEPS,
+    WRAPPERS,
+    run_all,
+    train_alone,
+)
+
+# mmdet adds float32's epsilon to the numbers that it divides by, and takes a
+# loss of the RPN in float32.
+TOLERANCE = {DETECTOR: 1e-7}
 
 
 @pytest.fixture(scope='module')
@@ -18,7 +32,7 @@ def ranks(tmp_path_factory):
     return run_ranks(run_all, tmp_path_factory.mktemp('ranks'), timeout=200)
 
 
-@pytest.mark.parametrize('name', WRAPPERS)
+@pytest.mark.parametrize('name', [*WRAPPERS, DETECTOR])
 def test_two_processes_equal_one(ranks, name, tmp_path):
     first, second = (rank[name] for rank in ranks)
     alone = train_alone(tmp_path, name)
@@ -26,15 +40,26 @@ def test_two_processes_equal_one(ranks, name, tmp_path):
     for key in ('weights', 'momentum'):
         assert equal(first[key], second[key])
         assert len(first[key]) == len(alone[key]) > 0
-        assert difference(first[key], alone[key]) < 1e-10
+        assert difference(first[key], alone[key]) < TOLERANCE.get(name, 1e-10)
     assert any(name.startswith('distill.') for name in alone['names'])
 
 
-def test_adapters_are_trained_from_both_halves(ranks, tmp_path):
-    """One process on its half alone is another training."""
-    both, own = ranks[0]['own momentum'], ranks[0]['real']
+@pytest.mark.parametrize('name', ['own momentum', DETECTOR])
+def test_one_half_alone_is_another_training(ranks, name, tmp_path):
+    """Of every adapter: what is equal above could differ."""
+    both, half = ranks[0][name], train_alone(tmp_path, name, rank=0)
+    moved = {
+        tensor: difference([a], [b]) for tensor, a, b in zip(
+            both['names'], both['weights'], half['weights'])}
+    adapters = {tensor.split('.')[2] for tensor in moved
+                if tensor.startswith('distill.')}
 
-    assert difference(both['weights'], own['weights']) > 1e-6
+    assert adapters == ({f'level{i}' for i in range(5)} if name == DETECTOR
+                        else {'map', 'logits'})
+    assert all(max(change for tensor, change in moved.items()
+                   if tensor.startswith('distill.')
+                   and tensor.split('.')[2] == adapter) > 1e-6
+               for adapter in adapters)
 
 
 def test_as_it_is_both_have_the_same_weights(ranks):

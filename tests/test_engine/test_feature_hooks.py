@@ -40,7 +40,8 @@ def runner_with(*losses, **kwargs):
 def test_a_schedule_of_k_is_refused_where_features_are_all():
     with pytest.raises(ValueError, match=(
             r"sets topk, which none of \['DiffKDLoss'\] has: use DeepKDLoss, "
-            'or remove the hook')):
+            r'or leave the hook out, with default_hooks=dict\(topk=None\) '
+            'where a config that yours is based on has it')):
         DynamicTopKHook().before_train(runner_with(DiffKDLoss()))
 
 

@@ -1,6 +1,7 @@
 """A loss or gradient that is not finite: stopped, or left out and counted."""
 import copy
 import itertools
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -12,6 +13,7 @@ from torch.optim import SGD, AdamW
 from mmdeepkd.engine import (
     AmpDeepKDOptimWrapper,
     DeepKDOptimWrapper,
+    FiniteLossHook,
     update_guard,
 )
 from tests.helpers.toys import (
@@ -95,6 +97,39 @@ def test_the_single_losses_of_a_stream_are_told_apart():
             r'^iteration 1: the loss target.loss_dkd_1 \(stream target\) is '
             'nan; training')):
         wrap(net).update_params(total)
+
+
+def stopped_by_the_wrapper(name, value):
+    net = toy_net(dtype=torch.float)
+    total = streams(net)['task'] * value
+    stream = name.split('.')[0]
+    total.streams, total.parts = {stream: total}, {stream: {name: total}}
+    wrap(net).update_params(total)
+
+
+def stopped_by_the_hook(name, value):
+    model = toy_net(dtype=torch.float)
+    model.stream_of = lambda name: name.split('.')[0]
+    runner = SimpleNamespace(optim_wrapper=None, model=model, iter=0)
+    FiniteLossHook().after_train_iter(
+        runner, 0, None, {name: torch.tensor(value)})
+
+
+@pytest.mark.parametrize('stop', [stopped_by_the_wrapper, stopped_by_the_hook])
+@pytest.mark.parametrize('name, told', [
+    ('feature.loss_diffkd', True),
+    ('feature.loss_diffkd_autoencoder', True), ('target.loss_dkd', False)])
+def test_a_feature_loss_names_the_rate_of_its_adapters(stop, name, told):
+    with pytest.raises(FloatingPointError) as caught:
+        stop(name, INF)
+    text = str(caught.value)
+
+    assert f'the loss {name} (stream ' in text
+    assert text.endswith(
+        "; the adapters of feature losses train at the student's learning "
+        'rate, and optim_wrapper.paramwise_cfg=dict(custom_keys=dict('
+        'distill=dict(lr_mult=0.1))) lowers theirs alone.') == told
+    assert ('paramwise_cfg' in text) == told
 
 
 def test_a_plain_scalar_is_checked_too():

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 
@@ -158,6 +159,37 @@ def test_none_removes_the_plain_checkpoint_hook(tmp_path):
 
     assert 'PlainCheckpointHook' not in hook_types(runner)
     assert hooks == dict(plain_checkpoint=None)
+
+
+@pytest.mark.parametrize('name, left_out', [
+    ('topk', None), ('gsnr', None), ('finite_loss', 'FiniteLossHook'),
+    ('timer', 'IterTimerHook'), ('runtime_info', 'RuntimeInfoHook'),
+    ('sampler_seed', 'DistSamplerSeedHook'), ('logger', 'LoggerHook'),
+    ('param_scheduler', 'ParamSchedulerHook'),
+    ('checkpoint', 'SafeCheckpointHook')])
+def test_none_leaves_out_any_hook(name, left_out, tmp_path):
+    """One of MMEngine, of ours, or what another config has added."""
+    every = hook_types(build(tmp_path)[0])
+    runner, _ = build(tmp_path, default_hooks={name: None})
+    expected = [hook for hook in every if hook != left_out]
+
+    assert len(expected) == len(every) - (left_out is not None)
+    assert sorted(hook_types(runner)) == sorted(expected)
+
+
+def test_a_config_leaves_out_a_hook_of_its_base(tmp_path):
+    base = tmp_path / 'base.py'
+    base.write_text(
+        "default_hooks = dict(topk=dict(type='mmdeepkd.DynamicTopKHook'))\n")
+    own = tmp_path / 'own.py'
+    own.write_text("_base_ = ['base.py']\ndefault_hooks = dict(topk=None)\n")
+    # The run has one among its custom hooks.
+    counts = [
+        hook_types(build(tmp_path, default_hooks=Config.fromfile(
+            path).default_hooks)[0]).count('DynamicTopKHook')
+        for path in (base, own)]
+
+    assert counts == [2, 1]
 
 
 def test_the_users_default_hooks_merge(tmp_path):

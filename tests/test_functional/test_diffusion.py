@@ -196,10 +196,11 @@ def test_levels_out_of_range_are_refused(levels, name):
         ddim_step(normal(2), normal(2), *levels)
 
 
-@pytest.mark.parametrize('function', [add_noise, mix_noise])
-def test_levels_of_another_number_are_refused(function):
+@pytest.mark.parametrize(('function', 'name'), [
+    (add_noise, 'alpha_cumprod'), (mix_noise, 'gamma')])
+def test_levels_of_another_number_are_refused(function, name):
     with pytest.raises(ValueError, match=(
-            r'levels have shape \(2,\) but the samples \(3, 4\): give one')):
+            rf'^{name} has shape \(2,\) but the samples \(3, 4\): give one')):
         function(normal(3, 4), normal(3, 4), normal(2))
 
 

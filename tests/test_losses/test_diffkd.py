@@ -199,51 +199,6 @@ def test_a_single_value_per_channel_is_torchs_error(kind):
         loss(adapter, student[:1], teacher[:1], place='here')
 
 
-@pytest.mark.parametrize('kind', KINDS)
-def test_under_autocast_only_the_networks_are_bfloat16(kind):
-    loss, adapter, student, teacher = cases()[kind]
-    plain = loss.compare(copy.deepcopy(adapter), student, teacher, 'here')
-
-    with torch.autocast('cpu', torch.bfloat16):
-        output = loss.compare(copy.deepcopy(adapter), student.bfloat16(),
-                              teacher.bfloat16(), 'here')
-        losses = loss.terms(output)
-
-    for name, value in output._asdict().items():
-        if value is not None:
-            assert value.dtype == torch.float32, name
-    for name in ('raw', 'noisy', 'gamma', 'target'):
-        torch.testing.assert_close(
-            getattr(output, name), getattr(plain, name), rtol=0.1, atol=0.1)
-    assert all(value.dtype == torch.float32 for value in losses.values())
-    sum(losses.values()).backward()
-    assert student.grad.dtype == torch.float32 and student.grad.any()
-
-
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float64])
-def test_a_teacher_of_another_precision(dtype):
-    loss, adapter, student, teacher = cases()['maps']
-
-    output = loss.compare(adapter, student, teacher.to(dtype), 'map')
-
-    assert output.target.dtype == torch.float32
-
-
-@pytest.mark.parametrize('kind', KINDS)
-def test_finite_at_the_end_of_float16_under_autocast(kind):
-    loss, adapter, student, teacher = cases()[kind]
-    student = (6e4 * student.detach().sign()).half().requires_grad_()
-    teacher = (6e4 * teacher.sign()).half()
-
-    with torch.autocast('cpu', torch.bfloat16):
-        losses = loss(adapter, student, teacher, place='here').losses
-
-    sum(losses.values()).backward()
-    assert all(value.isfinite() for value in losses.values())
-    assert all(value.grad.isfinite().all()
-               for value in (student, *adapter.parameters()))
-
-
 def test_the_options_of_a_config():
     loss = DiffKDLoss(levels=[0, -1], channels=8, align='error')
 

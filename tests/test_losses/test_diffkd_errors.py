@@ -14,11 +14,24 @@ from tests.helpers.diffkd import cases
     (DiffKDLoss, dict(levels=2), 'levels is 2 but must be None or'),
     (DiffKDLoss, dict(levels=[(0, 1, 2)]), 'levels is .* but must be None'),
     (DiffKDLoss, dict(levels=['p2']), 'levels is .* but must be None or'),
+    (DiffKDLoss, dict(levels=(0, 1)),
+     r'levels is \(0, 1\) but must be None or a list of indices such as '
+     r'\[0, 1, -1\], or of pairs \(student, teacher\): \[\(0, 1\)\] for one'),
     (DiffKDLoss, dict(align='both'), "align is 'both' but must be one of"),
     (DiffKDLoss, dict(num_steps=7), 'num_steps is 7 but must divide 500'),
     (DiffKDLoss, dict(loss_weight=-1.0), 'loss_weight is -1.0'),
     (DiffKDLoss, dict(diffusion_weight=-1.0), 'diffusion_weight is -1.0'),
     (DiffKDLoss, dict(autoencoder_weight=-1.0), 'autoencoder_weight is -1'),
+    (DiffKDLoss, dict(diffusion_weight=0.0),
+     "diffusion_weight is 0.0, so that with semantics='paper' nothing trains "
+     'the diffusion model, which would stay at its random initialisation'),
+    (DiffKDLogitsLoss, dict(diffusion_weight=0), 'diffusion_weight is 0, so'),
+    (DiffKDLoss, dict(autoencoder_weight=0.0),
+     'autoencoder_weight is 0.0, so that nothing trains the auto-encoder, '
+     'which would stay at its random initialisation'),
+    (DiffKDLoss, dict(autoencoder_weight=0.5, channels=None),
+     'autoencoder_weight is 0.5 but channels=None leaves the auto-encoder '
+     'out, so that there is nothing to weigh: leave'),
     (DiffKDLoss, dict(semantics='new'), "semantics is 'new' but must be"),
     (DiffKDLogitsLoss, dict(temperature=0.0), 'temperature is 0.0'),
     (DiffKDLogitsLoss, dict(num_steps=0), 'num_steps is 0'),
@@ -26,6 +39,12 @@ from tests.helpers.diffkd import cases
 def test_wrong_options_are_refused(loss, kwargs, message):
     with pytest.raises(ValueError, match=f'^{message}'):
         loss(**kwargs)
+
+
+def test_weights_of_0_that_leave_nothing_untrained():
+    for loss in (DiffKDLoss, DiffKDLogitsLoss):
+        loss(diffusion_weight=0.0, semantics='released')
+        loss(loss_weight=0.0)
 
 
 def test_logits_of_one_class_are_refused():

@@ -116,6 +116,18 @@ def test_values_are_the_published_ones(name):
     assert found == listed_deviations(name)
 
 
+def test_the_unpublished_diffkd_has_the_schedule_of_kd():
+    cfg, kd = (load(f'{method}_wrn_40_2_wrn_40_1')
+               for method in ('diffkd', 'kd'))
+
+    for key in ('optim_wrapper', 'param_scheduler', 'train_cfg',
+                'train_dataloader', 'val_dataloader', 'auto_scale_lr',
+                'data_preprocessor'):
+        assert cfg[key] == kd[key]
+    for key in ('student', 'teacher', 'teacher_checkpoint'):
+        assert cfg.model[key] == kd.model[key]
+
+
 @pytest.mark.parametrize('pattern', DEVIATIONS)
 def test_every_listed_deviation_is_of_some_config(pattern):
     assert [name for name in CONFIGS if fnmatch(name, pattern)]

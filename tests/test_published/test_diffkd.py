@@ -14,9 +14,11 @@ DATA = Path(__file__).resolve().parents[1] / 'data' / 'published'
 ROW = json.loads((DATA / 'diffkd.json').read_text())
 # {config: the teacher's channels}
 CHANNELS = dict(diffkd_r34_r18=512, diffkd_r50_mv1=2048)
+# Plain students of the same recipe too.
+RECIPES = (*CHANNELS, 'baseline_diffkd_r18', 'baseline_diffkd_mv1')
 
 
-@pytest.mark.parametrize('name', CHANNELS)
+@pytest.mark.parametrize('name', RECIPES)
 def test_the_schedule_is_the_published_one(name):
     cfg = shipped(f'imagenet/{name}.py')
 
@@ -30,7 +32,7 @@ def test_the_schedule_is_the_published_one(name):
         nesterov=ROW['nesterov'], weight_decay=ROW['wd'])
 
 
-@pytest.mark.parametrize('name', CHANNELS)
+@pytest.mark.parametrize('name', RECIPES)
 def test_one_dimensional_parameters_do_not_decay(name):
     """As published: biases and BatchNorm, of the adapters too."""
     model = nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2), nn.Flatten(),

@@ -44,7 +44,8 @@ UNPUBLISHED = {
     'deepkd_regnety16gf_deit_tiny': 'as kd_regnety16gf_deit_tiny',
 }
 # Compared in test_diffkd.py: another form of row.
-DIFFKD = ('diffkd_r34_r18', 'diffkd_r50_mv1')
+DIFFKD = ('diffkd_r34_r18', 'diffkd_r50_mv1', 'baseline_diffkd_r18',
+          'baseline_diffkd_mv1')
 # {config: {field: (ours, published, why)}}
 DEVIATIONS = {
     name: dict(topk=DYNAMIC_TOPK) for name in (

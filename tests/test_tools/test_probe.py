@@ -2,6 +2,7 @@
 import io
 import itertools
 import math
+import re
 import sys
 from contextlib import redirect_stdout
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ import mmdeepkd
 from mmdeepkd.distillers import resolve_model_config
 from mmdeepkd.functional.gsnr import gsnr_offsets
 from mmdeepkd.losses import ForegroundLoss
+from mmdeepkd.registry import MODELS
 from tests.helpers.classifiers import (
     image_batch,
     make_distiller,
@@ -144,8 +146,7 @@ def test_the_suggested_weights_make_gradients_as_long_as_the_tasks(distiller):
     loss.beta *= factors['non_target']
     norms = measure(distiller, 6, 6).measured().of('grad_norm')
 
-    assert told == [[('DeepKDLoss', 'alpha', 2.)],
-                    [('DeepKDLoss', 'beta', 0.5)]]
+    assert told == [[(0, 'alpha', 2.)], [(0, 'beta', 0.5)]]
     assert min(factors.values()) > 0 and 1 not in factors.values()
     for stream in ('target', 'non_target'):
         assert norms[stream].value == pytest.approx(norms['task'].value,
@@ -207,16 +208,58 @@ def test_the_weights_of_other_losses():
     kd = SimpleNamespace(streams=('distill', ), loss_weight=3.)
     groups = SimpleNamespace(streams=('target', 'non_target'))
 
-    assert [found[1:] for found in suggesting.weights_of(
-        [kd, groups], 'distill')] == [('loss_weight', 3.)]
+    assert suggesting.weights_of([groups, kd], 'distill') == [
+        (1, 'loss_weight', 3.)]
     assert suggesting.weights_of([kd, groups], 'target') == []
 
 
 def test_the_weights_of_a_loss_on_the_foreground_are_those_inside():
     loss = ForegroundLoss(dict(type='mmdeepkd.DeepKDLoss', beta=3.))
 
-    assert suggesting.weights_of([loss], 'non_target') == [
-        ('DeepKDLoss', 'beta', 3.)]
+    assert suggesting.weights_of([loss], 'non_target') == [(0, 'beta', 3.)]
+
+
+DEEPKD = dict(type='mmdeepkd.DeepKDLoss')
+DIFFKD = dict(type='mmdeepkd.DiffKDLoss')
+INSIDE = dict(type='mmdeepkd.ForegroundLoss', loss=DEEPKD)
+
+
+@pytest.mark.parametrize('config, keys', [
+    (DEEPKD, ['model.losses']), ([DEEPKD], ['model.losses.0']),
+    ([DIFFKD, DEEPKD], ['model.losses.1']), (INSIDE, ['model.losses.loss']),
+    ([DEEPKD, INSIDE], ['model.losses.0', 'model.losses.1.loss']),
+    (DIFFKD, []), ([DIFFKD], [])],
+    ids=['one', 'list', 'second', 'inside', 'both', 'features', 'of a list'])
+def test_what_is_said_of_k_can_be_given(config, keys):
+    """The options change the K of the losses that have one."""
+    cfg = Config(dict(model=dict(losses=config)))
+    listed = config if isinstance(config, list) else [config]
+    found = reported(task=(4., 2.), feature=(1., 4.))
+    text = telling.report(found, cfg, list(map(MODELS.build, listed)), 0.05,
+                          0.9)
+    options = re.findall(r'(\S+\.topk)=K', text)
+    cfg.merge_from_dict(dict.fromkeys(options, 7))
+    changed = cfg.model.losses
+    losses = [MODELS.build(loss) for loss in (
+        changed if isinstance(config, list) else [changed])]
+
+    assert options == [f'{key}.topk' for key in keys]
+    assert [loss.topk for loss in losses if hasattr(loss, 'topk')] == [
+        7] * len(keys)
+    assert ('The K and the warm-up that hooks' in text) == bool(keys)
+    assert ('tells. The warm-up that a hook sets is not' in text) != bool(keys)
+
+
+def test_weights_of_several_losses_are_told_apart():
+    config = [DEEPKD, DIFFKD, dict(type='mmdeepkd.DiffKDLogitsLoss')]
+    found = reported(task=(4., 2.), feature=(1., 4.))
+    text = telling.report(
+        found, Config(dict(model=dict(losses=config))),
+        list(map(MODELS.build, config)), 0.05, 0.9)
+
+    assert ('feature: 0.5 times as much (loss_weight of DiffKDLoss '
+            '(model.losses.1) 0.5 instead of 1, loss_weight of '
+            'DiffKDLogitsLoss (model.losses.2) 0.5 instead of 1)\n') in text
 
 
 @pytest.mark.parametrize('wrapper, delta', [

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
@@ -164,12 +165,45 @@ def test_logits_have_no_map():
     assert found.maps == [] and found.shape == (10, 1, 1)
 
 
-def test_an_image_is_rgb_and_padded():
+@pytest.mark.parametrize('bgr, shown', [
+    (True, [30, 20, 10]), (False, [10, 20, 30])])
+def test_an_image_is_rgb_and_padded(bgr, shown):
     loaded = torch.tensor([10, 20, 30], dtype=torch.uint8)
-    pixels = features._pixels(loaded.view(3, 1, 1).expand(3, 2, 3), (4, 3))
+    pixels = features._pixels(
+        loaded.view(3, 1, 1).expand(3, 2, 3), (4, 3), bgr)
 
     assert pixels.shape == (4, 3, 3)
-    assert pixels[1, 2].tolist() == [30, 20, 10] and not pixels[2:].any()
+    assert pixels[1, 2].tolist() == shown and not pixels[2:].any()
+
+
+@pytest.mark.parametrize('kind, settings, file, bgr', [
+    ('ClsDataPreprocessor', dict(to_rgb=True), True, True),
+    # CIFAR's pictures are RGB in its own files.
+    ('ClsDataPreprocessor', dict(to_rgb=False), False, False),
+    ('DetDataPreprocessor', dict(bgr_to_rgb=True), True, True),
+    # A network that reads BGR.
+    ('DetDataPreprocessor', dict(bgr_to_rgb=False), True, True),
+], ids=['imagenet', 'cifar', 'rgb-network', 'bgr-network'])
+def test_the_order_of_loaded_channels_is_known(kind, settings, file, bgr):
+    scope = 'mmpretrain' if kind.startswith('Cls') else 'mmdet'
+    with DefaultScope.overwrite_default_scope(scope):
+        preprocessor = MODELS.build(dict(
+            type=f'{scope}.{kind}', mean=[1, 2, 3], std=[1, 1, 1],
+            **settings))
+    steps = [LoadImageFromFile()] if file else []
+    dataset = SimpleNamespace(pipeline=SimpleNamespace(transforms=steps))
+
+    assert features._is_bgr(
+        SimpleNamespace(data_preprocessor=preprocessor), dataset) == bgr
+
+
+def test_shipped_classifiers_of_cifar_are_shown_in_rgb():
+    """Neither their preprocessor nor their pipeline is of BGR images."""
+    cfg = Config.fromfile(
+        mmdeepkd.config_path('cifar100/diffkd_wrn_40_2_wrn_40_1.py'))
+
+    assert not cfg.data_preprocessor.to_rgb
+    assert 'LoadImageFromFile' not in str(cfg.val_dataloader)
 
 
 def test_images_are_spread_and_have_boxes():
@@ -235,6 +269,23 @@ def test_the_noise_is_that_of_every_report(classifier):
     first, = features_of(run, 1)
     torch.manual_seed(5)
     second, = features_of(run, 1)
+
+    assert first.places['diffkd_logits logits'] == (
+        second.places['diffkd_logits logits'])
+    assert all(map(np.array_equal, *(each.places['diffkd map'].maps
+                                     for each in (first, second))))
+
+
+def test_the_noise_is_that_of_every_checkpoint(classifier):
+    """Of a longer training, too: another number of draws in the file."""
+    def trained_for_longer(state):
+        drawn = [key for key in state if key.endswith('num_draws')]
+        assert len(drawn) == 2
+        for key in drawn:
+            state[key] += 300
+
+    first, = features_of(classifier('a'), 1)
+    second, = features_of(classifier('b', change=trained_for_longer), 1)
 
     assert first.places['diffkd_logits logits'] == (
         second.places['diffkd_logits logits'])
@@ -347,6 +398,17 @@ def test_the_table_has_means_over_the_images():
     assert table.caption == (
         'run: mean squared errors against the teacher, over 2 images')
     assert table.rows == [['level0', '1 x 2 x 3', '0.5', '5', '1', '0.5']]
+
+
+@pytest.mark.parametrize('name', ['logits', 'diffkd_logits logits'])
+def test_the_table_says_what_the_loss_of_logits_is(name):
+    table = feature_pictures.feature_table(SimpleNamespace(name='run'), [
+        image(**{'level0': place(), name: place(maps=False)})])
+
+    assert table.caption == (
+        'run: mean squared errors against the teacher, over one image; those '
+        'of logits are of the logits themselves, while their loss is T² KL '
+        'of the softmax')
 
 
 def test_errors_of_our_own_are_not_hidden(classifier, monkeypatch):

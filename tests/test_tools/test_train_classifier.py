@@ -14,6 +14,7 @@ from mmpretrain import ImageClassificationInferencer
 
 import mmdeepkd
 from mmdeepkd.distillers import resolve_model_config
+from mmdeepkd.engine import StudentWeightsHook
 from tests.helpers.classifiers import build_classifier
 from tests.helpers.image_folders import write_cifar, write_imagenet
 from tests.helpers.processes import ROOT, free_port, run_python, run_tool
@@ -247,10 +248,11 @@ def test_the_evaluated_student_has_the_distillers_preprocessor(
     config.write_text(
         "model = dict(type='D', student=dict(type='Net'),\n"
         '             data_preprocessor=dict(mean=[1.]))\n')
-    built = []
+    built, hooks = [], []
     monkeypatch.setattr(
         common, 'build_runner',
-        lambda cfg: built.append(cfg) or SimpleNamespace(test=lambda: None))
+        lambda cfg: built.append(cfg) or SimpleNamespace(
+            test=lambda: None, register_hook=hooks.append))
     monkeypatch.setattr(
         sys, 'argv', ['test.py', str(config), 'net.pth'])
     runpy.run_path(str(ROOT / 'tools' / 'test.py'), run_name='__main__')
@@ -258,3 +260,27 @@ def test_the_evaluated_student_has_the_distillers_preprocessor(
     assert built[0].model == dict(
         type='Net', data_preprocessor=dict(mean=[1.]))
     assert built[0].load_from == 'net.pth'
+    assert [type(hook) for hook in hooks] == [StudentWeightsHook]
+
+
+def test_the_adapters_of_a_distilled_student_are_no_surprise(tmp_path):
+    """One line tells of them; what else does not match is listed."""
+    config = mmdeepkd.config_path(
+        'digits100/diffkd_resnet8w32_resnet8w4.py')
+    student = build_classifier(resolve_model_config(config, 'student'))
+    state = student.state_dict()
+    state.update({f'distill.diffkd.map.layers.{i}': torch.ones(1)
+                  for i in range(5)})
+    state['neck.unknown'] = torch.ones(1)
+    torch.save(dict(state_dict=state, meta={}), tmp_path / 'run.pth')
+    result = run_tool(
+        'test.py', config, tmp_path / 'run.pth', '--work-dir', tmp_path,
+        '--cfg-options', 'model.teacher_checkpoint=/nowhere/teacher.pth',
+        'test_dataloader.dataset.indices=8', 'test_dataloader.num_workers=0',
+        'test_dataloader.persistent_workers=False')
+    said = result.stdout + result.stderr
+
+    assert 'accuracy/top1' in said
+    assert said.count('the checkpoint was distilled: its 5 tensors (') == 1
+    assert said.count('distill.diffkd.map.') == 3
+    assert 'unexpected key in source state_dict: neck.unknown\n' in said

@@ -73,7 +73,7 @@ def _logged(plan: DiffKDPlan, executor: Executor, detection: Outcome,
             ('detection', plan.detection, detection),
             ('Digits-100', plan.classification, classification)):
         for arm in course.arms:
-            if arm.name in ('diffkd', 'own+0'):
+            if arm.name in ('diffkd', 'own'):
                 found.append(Logged(f'{task}: {arm.title}', {
                     seed: read_lines(executor.folder(run) / 'mmengine')
                     for seed, run in outcome.final_runs[arm.name].items()}))

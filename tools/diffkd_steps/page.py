@@ -1,7 +1,7 @@
 """Lays everything out as docs/results/diffkd.md."""
 from typing import Dict, List, NamedTuple, Sequence
 
-from ..bench_steps.arms import Plan
+from ..bench_steps.arms import Options, Plan
 from ..bench_steps.benchmark import Outcome
 from ..bench_steps.comparing import accuracy_table, comparison
 from ..bench_steps.layout import bullets, markdown, words
@@ -77,9 +77,10 @@ def page(plan: DiffKDPlan, measured: Measured, facts: Facts,
         rate_table(plan.detection, measured.detection,
                    'Box mAP on the tuning scenes'), 'Digits-100.',
         rate_table(plan.classification, measured.classification),
-        '## The arms', 'Digits detection.',
+        '## The arms', 'Digits detection.', *_shared(plan.detection),
         arm_table([*plan.detection.arms, *plan.one_stage],
                   detection.teacher), 'Digits-100.',
+        *_shared(plan.classification),
         arm_table(plan.classification.arms,
                   classification.teacher),
         '## Read with care', caveats(plan),
@@ -95,7 +96,7 @@ def _care_lines(plan: DiffKDPlan) -> List[str]:
         f'{len(scenes.rates)} rates, {len(scenes.tuning_seeds)} run each, of '
         f'half the length, on {COUNT} scenes that are not those of the '
         f'results. Digits-100: {len(pairs.rates)} rates, '
-        f'{len(pairs.tuning_seeds)} run each, on the validation pairs; where '
+        f'{len(pairs.tuning_seeds)} runs each, on the validation pairs; where '
         'the best was on the edge of the grid, the grid was extended by the '
         f'same factor, at most {pairs.max_extensions} times. A training '
         'whose loss becomes inf or NaN counts as 0. DeepKD + DiffKD '
@@ -113,12 +114,10 @@ def _care_lines(plan: DiffKDPlan) -> List[str]:
 
 def _results(plan: Plan, outcome: Outcome, task: Task) -> List[str]:
     arms = {arm.name: arm for arm in plan.arms}
-    own = [arm for name, arm in arms.items() if name.startswith('own')]
-    plain, deepkd, shared = (arms[name]
-                             for name in ('plain', 'deepkd', 'shared'))
-    pairs = [(deepkd, plain), (arms['diffkd'], plain),
-             *((arm, deepkd) for arm in (shared, *own)),
-             *((arm, shared) for arm in own)]
+    plain, deepkd, shared, own = (
+        arms[name] for name in ('plain', 'deepkd', 'shared', 'own'))
+    pairs = [(deepkd, plain), (arms['diffkd'], plain), (shared, deepkd),
+             (own, deepkd), (own, shared)]
     return [
         words(f'{task.about} The teacher reaches {outcome.teacher.test:.1f}; '
               'one training, the same for all students.'),
@@ -152,6 +151,21 @@ def _over_time(logged: Sequence[Logged]) -> List[str]:
         words('The losses, with their weights; a line of the log averages '
               'over the iterations before it:'),
         over_time(logged, losses)]
+
+
+def _shared(plan: Plan) -> List[str]:
+    """Say what every run of a task overrides beside its arm."""
+    said = []
+    if plan.options:
+        said.append(f'All runs have {_overrides(plan.options)} too.')
+    if plan.tuning_options:
+        said.append('Those that choose a learning rate have also '
+                    f'{_overrides(plan.tuning_options)}.')
+    return [words(' '.join(said))] if said else []
+
+
+def _overrides(options: Options) -> str:
+    return ', '.join(f'`{key}={value}`' for key, value in options)
 
 
 def _picture(title: str, number: int) -> str:

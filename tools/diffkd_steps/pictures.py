@@ -45,7 +45,8 @@ def draw_logged(logged: Sequence[Logged], path: Path) -> None:
         _draw(top, runs, losses(runs), 'feature.loss_')
         top.set_yscale('log')
         _draw(bottom, runs, gammas(runs), '')
-        bottom.set_ylim(0, 1)
+        # Gamma ends close to 1, where the frame would hide it.
+        bottom.set_ylim(-0.02, 1.02)
         bottom.set_xlabel('iteration')
     axes[0, 0].set_ylabel('loss, weight applied')
     axes[1, 0].set_ylabel('gamma')

@@ -5,12 +5,11 @@ from typing import Any, Dict
 from torch import Tensor, nn
 
 from mmdeepkd.checkpoints import compare_tensors, few, tensors_of
+from mmdeepkd.engine.adapters import ADAPTERS
 
 # What wraps a student's names elsewhere: DDP, mmrazor, a module that holds
 # student and teacher. With one of them the other parts are left out.
 _PREFIXES = ('', 'module.', 'architecture.', 'student.')
-# The distiller's own parts, in checkpoints of mmdeepkd.
-_ADAPTERS = 'distill.'
 _EMA = 'ema_state_dict'
 # What of a training's metadata says where the weights come from.
 _KEPT_META = ('epoch', 'iter', 'seed', 'time', 'mmengine_version')
@@ -112,7 +111,8 @@ def _without_prefix(tensors: Dict[str, Any], prefix: str) -> Dict[str, Any]:
     return {
         key[len(prefix):]: value for key, value in tensors.items()
         if key.startswith(prefix)
-        and not key.startswith(prefix + _ADAPTERS)
+        # The distiller's own parts, in checkpoints of mmdeepkd.
+        and not key.startswith(f'{prefix}{ADAPTERS}.')
     }
 
 

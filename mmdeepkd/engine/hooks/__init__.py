@@ -10,11 +10,12 @@ from .random_state_hook import RandomStateHook
 from .resume_check_hook import ResumeCheckHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .start_summary_hook import StartSummaryHook
+from .student_weights_hook import StudentWeightsHook
 from .warmup_hook import WarmupHook
 
 __all__ = [
     'AdapterCheckHook', 'ClassCountHook', 'DynamicTopKHook',
     'FiniteLossHook', 'GSNRHook', 'GSNRMomentumHook', 'PlainCheckpointHook',
     'RandomStateHook', 'ResumeCheckHook', 'SafeCheckpointHook',
-    'StartSummaryHook', 'WarmupHook'
+    'StartSummaryHook', 'StudentWeightsHook', 'WarmupHook'
 ]

@@ -23,6 +23,12 @@ class AdapterCheckHook(Hook):
     by name, or a set of them with one optimizer for each part of the student,
     may leave them out: they would stay random without a sound.
     ``DistillRunner`` registers the hook.
+
+    Adapters train at the student's learning rate. Where that is too high for
+    them (a loss ``feature.loss_*`` becomes inf or NaN) give them another::
+
+        optim_wrapper = dict(paramwise_cfg=dict(
+            custom_keys={'distill': dict(lr_mult=0.1)}))
     """
 
     priority = 'NORMAL'

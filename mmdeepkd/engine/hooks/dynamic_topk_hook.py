@@ -99,7 +99,9 @@ class DynamicTopKHook(Hook):
             names = [type(loss).__name__ for loss in distiller.losses]
             raise ValueError(
                 f'DynamicTopKHook sets topk, which none of {names} has: use '
-                'DeepKDLoss, or remove the hook.')
+                'DeepKDLoss, or leave the hook out, with '
+                'default_hooks=dict(topk=None) where a config that yours is '
+                'based on has it under that name.')
         others = distiller.num_logits - 1
         if isinstance(self.static_k, int) and self.static_k > others:
             raise ValueError(

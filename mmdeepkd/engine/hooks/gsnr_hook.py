@@ -47,9 +47,11 @@ class GSNRHook(Hook):
       mean: an element whose gradient hardly varies has a ratio of up to 1e10
       and dominates it.
     - *Adapters*, which feature losses train beside the student, are a part of
-      their own, ``gsnr/feature/distill``, and in no other number: averages,
-      norms, ratios and cosines are the student's. (A stream that shares the
-      momentum of ``feature`` may have a ratio there by rounding, about 0.)
+      their own, ``gsnr/feature/distill``: averages, norms, ratios and
+      cosines are the student's. ``stream_loss/feature`` alone has their
+      losses in it, too: it is the stream's whole loss. (A stream that shares
+      the momentum of ``feature`` may have a ratio there by rounding, about
+      0.)
 
     Reported is, after each window and as they were in it: ``gsnr/<stream>``,
     ``gsnr/<stream>/<part>``; ``grad_norm/<stream>``, the mean norm of a

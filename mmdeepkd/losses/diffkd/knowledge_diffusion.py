@@ -1,5 +1,5 @@
 """Knowledge diffusion: a student's feature is denoised to a teacher's."""
-from typing import NamedTuple, Optional, Tuple
+from typing import Callable, NamedTuple, Optional, Tuple
 
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -12,12 +12,13 @@ from mmdeepkd.functional.diffusion import (
     mix_noise,
     squared_distance,
 )
-from mmdeepkd.functional.inputs import check_choice, upcast
+from mmdeepkd.functional.inputs import check_choice, upcast, wide
 
 from .autoencoder import LinearAutoEncoder
 from .denoiser import LogitsDenoiser, MapDenoiser
 from .drawing import Draws, RandomDraws
 from .noise_adapter import LogitsNoiseAdapter, MapNoiseAdapter
+from .precision import constants_of, fit
 
 
 class DiffusionOutput(NamedTuple):
@@ -73,6 +74,9 @@ class KnowledgeDiffusion(RandomDraws):
     In training the statistics of the denoiser's BatchNorm see the student's
     feature once per step and the teacher's once.
 
+    Cast to half as a whole (``bfloat16()``), it computes the sampler and the
+    losses in float32 all the same, as inside autocast.
+
     Args:
         student_channels: C of the student's feature.
         teacher_channels: C of the teacher's.
@@ -121,12 +125,12 @@ class KnowledgeDiffusion(RandomDraws):
         Raises:
             ValueError: Torch's: BatchNorm gets a single value per channel.
         """
-        raw = upcast(self.transform(feature_student))
+        raw = upcast(self.transform(self._fit(feature_student)))
         target, reconstruction = self._encode(feature_teacher.detach())
-        gamma = self.noise_adapter(raw)
+        gamma = self.noise_adapter(self._fit(raw))
         noisy = mix_noise(raw, draws.adapter_noise, gamma)
         denoised = self._denoise(noisy)
-        refined = upcast(self.projection(denoised))
+        refined = upcast(self.projection(self._fit(denoised)))
         return DiffusionOutput(raw, noisy, denoised, refined, target, gamma,
                                self._diffusion_loss(target, draws),
                                reconstruction)
@@ -140,29 +144,40 @@ class KnowledgeDiffusion(RandomDraws):
         """
         num_samples, _, height, width = feature_student.shape
         shape = (num_samples, self.transform.out_channels, height, width)
-        return self.draws(shape, upcast(feature_student).dtype,
+        return self.draws(shape, wide(feature_student.dtype),
                           feature_student.device, place)
 
     def _encode(self, feature: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
         if self.autoencoder is None:
             return upcast(feature), None
-        code, decoded = self.autoencoder(feature)
+        code, decoded = self.autoencoder(self._fit(feature))
         return upcast(code).detach(), squared_distance(decoded, feature)
 
     def _denoise(self, sample: Tensor) -> Tensor:
-        constants = {
-            name: parameter.detach()
-            for name, parameter in self.denoiser.named_parameters()
-        } if self.semantics == 'paper' else {}
+        constants = constants_of(self.denoiser) if (
+            self.semantics == 'paper') else {}
         for i, timestep in enumerate(self.timesteps):
             # Buffers are not replaced: BatchNorm goes on counting in them.
             noise = functional_call(self.denoiser, constants,
-                                    (sample, timestep))
+                                    (self._fit(sample), timestep))
             sample = ddim_step(sample, noise, *self.levels[i:i + 2])
         return sample
 
     def _diffusion_loss(self, target: Tensor, draws: Draws) -> Tensor:
         noisy = add_noise(target, draws.noise,
                           self.alphas_cumprod[draws.timesteps])
-        return squared_distance(
-            self.denoiser(noisy, draws.timesteps), draws.noise)
+        predicted = self.denoiser(self._fit(noisy), draws.timesteps)
+        return squared_distance(predicted, draws.noise)
+
+    def _fit(self, feature: Tensor) -> Tensor:
+        return fit(feature, self.transform.weight)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor],
+               recurse: bool = True) -> 'KnowledgeDiffusion':
+        """Move or cast; the noise levels stay float32.
+
+        Those next to 1 are 1 in half precision.
+        """
+        super()._apply(fn, recurse)
+        self.alphas_cumprod = alphas_cumprod().to(self.alphas_cumprod.device)
+        return self

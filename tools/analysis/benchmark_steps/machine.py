@@ -17,7 +17,7 @@ def describe(device: str, rounds: int) -> Dict[str, str]:
 
     Args:
         device: ``'cpu'`` or ``'cuda'``.
-        rounds: Asked for on the command line.
+        rounds: Asked for on the command line; long sections take fewer.
     """
     machine = re.sub(', no GPU used$', '', describe_machine())
     if device == 'cuda':
@@ -28,6 +28,6 @@ def describe(device: str, rounds: int) -> Dict[str, str]:
         'Versions': f'Python {platform.python_version()}, ' + ', '.join(
             f'{name} {version(name)}' for name in _PACKAGES),
         'Commit': commit(ROOT),
-        'Rounds': f'{rounds}; medians and quartiles; ratios are taken round '
-        'by round',
+        'Rounds': f'at most {rounds}; medians and quartiles; ratios are taken '
+        'round by round',
     }

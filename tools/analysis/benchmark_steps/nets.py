@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdeepkd.distillers import resolve_model_config
+from mmdeepkd.engine.adapters import ADAPTERS
 from mmdeepkd.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -86,7 +87,7 @@ class Pair:
         if self._start is None:
             self._start = copy.deepcopy({
                 key: value for key, value in own.items()
-                if not key.startswith('distill.')})
+                if not key.startswith(f'{ADAPTERS}.')})
         model.load_state_dict({**own, **self._start})
         # Not the warning of a run's checkpoints.
         model.plain_checkpoints = True

@@ -105,17 +105,37 @@ def suggest_factors(found: Measured) -> Dict[str, float]:
             if norm > 0 and task > 0}
 
 
-def weights_of(losses: Any, stream: str) -> List[Tuple[str, str, float]]:
-    """Return (loss, argument, value) of what weighs a stream.
+def weights_of(losses: Any, stream: str) -> List[Tuple[int, str, float]]:
+    """Return (index of the loss, argument, value) of what weighs a stream.
 
     Args:
         losses: Of a distiller.
         stream: Name of the stream.
     """
     return [
-        (type(loss).__name__, names[stream], getattr(loss, names[stream]))
+        (i, names[stream], getattr(loss, names[stream]))
         # A loss on some of the rows has the weights of the one inside.
-        for loss in map(inner_loss, losses) for names in _WEIGHTS
+        for i, loss in enumerate(map(inner_loss, losses))
+        for names in _WEIGHTS
         if set(loss.streams) == set(names) and stream in names
         and hasattr(loss, names[stream])
     ]
+
+
+def loss_key(cfg: Config, losses: Any, index: int) -> str:
+    """Return where in the config the arguments of a loss are.
+
+    Args:
+        cfg: The config of the distillation.
+        losses: The distiller's.
+        index: Of the loss.
+
+    Returns:
+        ``model.losses``, of one in a list ``model.losses.<index>``; of a
+        loss on some of the rows that of the one inside.
+    """
+    given = (cfg.get('model') or {}).get('losses')
+    key = 'model.losses'
+    if isinstance(given, (list, tuple)):
+        key += f'.{index}'
+    return key if inner_loss(losses[index]) is losses[index] else f'{key}.loss'

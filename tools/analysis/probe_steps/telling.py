@@ -4,11 +4,13 @@ from typing import Any, Dict, List, Optional
 
 from mmengine.config import Config
 
+from mmdeepkd.engine.loss_access import inner_loss
 from mmdeepkd.engine.summary.layout import in_columns
 
 from .measuring import Estimate, Measured
 from .suggesting import (
     config_lines,
+    loss_key,
     suggest_factors,
     suggest_offsets,
     weights_of,
@@ -18,9 +20,7 @@ _HONESTY = (
     'These are heuristics, from one point of the training: probe later '
     'weights, too (--checkpoint).\nMore batches make the numbers more '
     'certain, not the suggestions better: whether they make a better\n'
-    'student only a training tells. The K and the warm-up that hooks set '
-    'are not applied here; set topk\nof the loss instead '
-    '(--cfg-options model.losses.topk=K).')
+    'student only a training tells. ')
 
 
 def shown(estimate: Estimate) -> str:
@@ -56,8 +56,8 @@ def report(found: Measured, cfg: Config, losses: Any, delta: float,
         config_lines(cfg, offsets),
         'Loss weights with which the gradients would be as long as the '
         "task's:",
-        '\n'.join(_weights(found, losses)),
-        _HONESTY,
+        '\n'.join(_weights(found, cfg, losses)),
+        _HONESTY + _hooks(cfg, losses),
     ])
 
 
@@ -77,7 +77,7 @@ def _table(found: Measured, offsets: Dict[str, float],
     return list(in_columns(rows))
 
 
-def _weights(found: Measured, losses: Any) -> List[str]:
+def _weights(found: Measured, cfg: Config, losses: Any) -> List[str]:
     factors = suggest_factors(found)
     lines = []
     for stream in found.of('grad_norm'):
@@ -87,9 +87,28 @@ def _weights(found: Measured, losses: Any) -> List[str]:
             lines.append(f'{stream}: none, it or the task has no gradient')
             continue
         values = [
-            f'{argument} of {loss} {value * factors[stream]:.3g} instead of '
-            f'{value:g}'
-            for loss, argument, value in weights_of(losses, stream)]
+            f'{argument} of {_name(cfg, losses, index)} '
+            f'{value * factors[stream]:.3g} instead of {value:g}'
+            for index, argument, value in weights_of(losses, stream)]
         lines.append(f'{stream}: {factors[stream]:.3g} times as much'
                      + (f' ({", ".join(values)})' if values else ''))
     return lines
+
+
+def _name(cfg: Config, losses: Any, index: int) -> str:
+    """Return the class of a loss and, of several, which of them it is."""
+    name = type(inner_loss(losses[index])).__name__
+    if len(losses) == 1:
+        return name
+    return f'{name} ({loss_key(cfg, losses, index)})'
+
+
+def _hooks(cfg: Config, losses: Any) -> str:
+    """Return what hooks would set, and how to set it here."""
+    keys = [loss_key(cfg, losses, i) for i, loss in enumerate(losses)
+            if hasattr(loss, 'topk')]
+    if not keys:
+        return 'The warm-up that a hook sets is not applied here.'
+    options = ' '.join(f'{key}.topk=K' for key in keys)
+    return ('The K and the warm-up that hooks set are not applied here; set '
+            f'topk\nof the loss instead (--cfg-options {options}).')

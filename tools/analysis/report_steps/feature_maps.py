@@ -43,8 +43,9 @@ def feature_maps(runs: Sequence[Run], images: int, say: Say) -> Section:
         text.append(
             "One pass of the last checkpoints' teacher, student and diffusion "
             'model, all in eval mode, with noise that is the same in every '
-            'report. What is better denoised is nearer to the teacher, or '
-            'only closer to its mean: look at both.')
+            'report and for every checkpoint. What is better denoised is '
+            'nearer to the teacher, or only closer to its mean: look at '
+            'both.')
     if not those:
         text.append('No run distils features.')
     return Section(_NAME, _TITLE, text, figures, tables)

@@ -7,13 +7,12 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 from mmdeepkd.checkpoints import compare_tensors, few
+from mmdeepkd.engine.adapters import ADAPTERS
 from mmdeepkd.registry import MODELS
 from tools.export_steps.evaluated import build_model
 from tools.export_steps.weights import pick_tensors
 
 from .runs import Run
-
-_ADAPTERS = 'distill.'
 
 
 def distils_features(run: Run) -> bool:
@@ -42,9 +41,9 @@ def load_distiller(cfg: Config, checkpoint: str) -> nn.Module:
         config.setdefault('data_preprocessor', cfg.data_preprocessor)
     loaded = CheckpointLoader.load_checkpoint(checkpoint, 'cpu')
     tensors = pick_tensors(loaded, checkpoint, raw=False)
-    if not any(key.startswith(_ADAPTERS) for key in tensors):
+    if not any(key.startswith(f'{ADAPTERS}.') for key in tensors):
         raise ValueError(
-            f'{checkpoint} holds no {_ADAPTERS}*, the modules that compare '
+            f'{checkpoint} holds no {ADAPTERS}.*, the modules that compare '
             'features, as if it were an exported student: give the work '
             'directory of the training, with its own checkpoint.')
     model = build_model(Config(dict(

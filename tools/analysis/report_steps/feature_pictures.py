@@ -15,6 +15,8 @@ _TITLES = ('image', 'teacher', 'student', 'denoised')
 _HEAD = ['place', 'channels x height x width', 'gamma',
          'MSE of the student', 'MSE after the diffusion steps',
          'MSE of the denoised']
+_OF_LOGITS = ('; those of logits are of the logits themselves, while their '
+              'loss is T² KL of the softmax')
 
 
 def feature_table(run: Run, images: Sequence[ImageFeatures]) -> Table:
@@ -35,8 +37,10 @@ def feature_table(run: Run, images: Sequence[ImageFeatures]) -> Table:
                 (each.gamma, each.mse_student, each.mse_steps,
                  each.mse_denoised) for each in found)))])
     counted = 'one image' if len(images) == 1 else f'{len(images)} images'
+    # Of several losses the loss's name stands before the place's.
+    logits = any(row[0].split()[-1] == 'logits' for row in rows)
     return Table(f'{run.name}: mean squared errors against the teacher, over '
-                 f'{counted}', _HEAD, rows)
+                 f'{counted}' + _OF_LOGITS * logits, _HEAD, rows)
 
 
 def feature_picture(number: int, run: Run, image: ImageFeatures) -> Picture:

@@ -4,12 +4,14 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 import torch
+from mmcv.transforms import LoadImageFromFile
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from mmdeepkd.losses.diffkd import RandomDraws
 from tools.common import quiet
 
 from .feature_models import load_distiller
@@ -66,6 +68,7 @@ def features_of(run: Run, count: int) -> List[ImageFeatures]:
     with DefaultScope.overwrite_default_scope(
             run.cfg.get('default_scope')), quiet():
         model = load_distiller(run.cfg, str(run.checkpoint)).to(get_device())
+        _draw_alike(model)
         loader = Runner.build_dataloader(run.cfg.val_dataloader, seed=_SEED)
         return [_on_image(model, loader, number)
                 for number in choose(loader.dataset, count)]
@@ -84,6 +87,13 @@ def choose(dataset: Dataset, count: int) -> List[int]:
     return [usable[i * len(usable) // count] for i in range(count)]
 
 
+def _draw_alike(model: nn.Module) -> None:
+    """Let adapters of any length of training draw the same noise."""
+    for module in model.modules():
+        if isinstance(module, RandomDraws):
+            module.num_draws = 0
+
+
 @torch.no_grad()
 def _on_image(model: nn.Module, loader: DataLoader,
               number: int) -> ImageFeatures:
@@ -95,7 +105,8 @@ def _on_image(model: nn.Module, loader: DataLoader,
         torch.manual_seed(_SEED)
         model(**data, mode='loss')
     return ImageFeatures(
-        number, _pixels(image, data['inputs'].shape[-2:]),
+        number, _pixels(image, data['inputs'].shape[-2:],
+                        _is_bgr(model, loader.dataset)),
         {name: _place(output) for name, output in found.items()})
 
 
@@ -135,9 +146,23 @@ def _place(output: Any) -> PlaceFeatures:
         if target[0].numel() > 1 else [])
 
 
-def _pixels(image: Tensor, size: Sequence[int]) -> np.ndarray:
-    """Return an image as loaded, which is BGR, as padded for the batch."""
+def _is_bgr(model: nn.Module, dataset: Dataset) -> bool:
+    """Whether images are loaded as BGR; those of CIFAR are RGB."""
+    preprocessor = model.data_preprocessor
+    # mmpretrain's name, and MMEngine's.
+    converts = any(getattr(preprocessor, name, False)
+                   for name in ('to_rgb', '_channel_conversion'))
+    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
+    # Networks that read BGR get it as loaded.
+    return converts or any(
+        isinstance(step, LoadImageFromFile) for step in steps)
+
+
+def _pixels(image: Tensor, size: Sequence[int], bgr: bool) -> np.ndarray:
+    """Return an image as loaded, in RGB, as padded for the batch."""
+    if bgr:
+        image = image.flip(0)
     pixels = np.zeros((*size, 3), np.uint8)
     height, width = image.shape[-2:]
-    pixels[:height, :width] = image.flip(0).permute(1, 2, 0).byte().cpu()
+    pixels[:height, :width] = image.permute(1, 2, 0).byte().cpu()
     return pixels
