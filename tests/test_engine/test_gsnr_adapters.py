@@ -147,7 +147,7 @@ def test_the_suggested_weight_makes_the_feature_gradient_as_long(distiller):
     loss.loss_weight *= suggesting.suggest_factors(found)['feature']
     again = norms().of('grad_norm')
 
-    assert told == [('DiffKDLoss', 'loss_weight', 1.)]
+    assert told == [(0, 'loss_weight', 1.)]
     assert found.of('grad_norm')['feature'] != again['feature']
     assert again['feature'].value == pytest.approx(again['task'].value,
                                                    rel=1e-4)
