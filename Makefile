@@ -32,7 +32,7 @@ bench-gsnr:
 	@$(SETUP) both
 	@$(RUN) tools/bench_gsnr.py
 
-# About 55 minutes on two cores; continues where it stopped.
+# About an hour on two cores; continues where it stopped.
 bench-diffkd:
 	@$(SETUP) both
 	@$(RUN) tools/bench_diffkd.py
