@@ -32,7 +32,7 @@ bench-gsnr:
 	@$(SETUP) both
 	@$(RUN) tools/bench_gsnr.py
 
-# About an hour on two cores; continues where it stopped.
+# Two runs at a time; continues where it stopped.
 bench-diffkd:
 	@$(SETUP) both
 	@$(RUN) tools/bench_diffkd.py
