@@ -213,7 +213,7 @@ def test_every_arm_has_the_same_tries_and_final_runs(course):
             1.6 if some is COURSES[1] else 0.02}
 
 
-def test_rates_of_detectors_are_chosen_by_half_of_the_training(course):
+def test_rates_of_detectors_are_chosen_by_whole_trainings(course):
     executor, trained, _ = course
     lengths = {run.test: set() for run in trained.runs}
     for run in trained.runs:
@@ -221,7 +221,7 @@ def test_rates_of_detectors_are_chosen_by_half_of_the_training(course):
             loop = resolve(run).train_cfg
             lengths[run.test].add((loop.max_epochs, loop.val_interval))
 
-    assert lengths == {False: {(2, 2)}, True: {(4, 4)}}
+    assert lengths == {False: {(4, 4)}, True: {(4, 4)}}
 
 
 def test_the_own_momentum_takes_the_rate_of_the_shared_one(course):
@@ -342,8 +342,7 @@ def test_the_page_has_the_numbers_and_its_pictures(course, tmp_path):
     assert 'model.teacher_checkpoint=c/teacher.pth' in text
     # What all runs of a task share stands above its table, once.
     arms = words[words.index('## The arms'):]
-    for key, value in (*plan.FULL.detection.options,
-                       *plan.FULL.detection.tuning_options):
+    for key, value in plan.FULL.detection.options:
         assert arms.count(f'`{key}={value}`') == 1
         assert arms.index(f'`{key}={value}`') < arms.index('| Method')
     assert arms.count('All runs have') == 1

@@ -56,7 +56,6 @@ class Plan(NamedTuple):
         options: Overrides of every config, the teacher's too.
         max_extensions: How often the grid of one method may be extended.
         teacher: Config of the teacher of all methods.
-        tuning_options: Further overrides of the runs that choose rates.
     """
 
     arms: Sequence[Arm]
@@ -69,7 +68,6 @@ class Plan(NamedTuple):
     options: Options = ()
     max_extensions: int = 3
     teacher: str = TEACHER
-    tuning_options: Options = ()
 
 
 def _config(method: str) -> str:

@@ -103,12 +103,11 @@ class Benchmark:
         return self._execute([run])[run]
 
     def _run(self, arm: Arm, seed: int, rate: float, test: bool,
-             options: Optional[Options] = None,
-             last: Options = ()) -> Run:
+             options: Optional[Options] = None) -> Run:
         distils = 'baseline_' not in arm.config
         changed = arm.options if options is None else options
         return Run(arm.config, seed, rate,
-                   (*changed, *self.plan.options, *last),
+                   (*changed, *self.plan.options),
                    self._teacher if distils else None, test)
 
     def _tune(self) -> Dict[str, Tries]:
@@ -130,8 +129,7 @@ class Benchmark:
     def _try(self, wanted: Sequence[Tuple[Arm, float]],
              tries: Dict[str, Tries], beside: Sequence[Task]) -> None:
         runs = {(arm.name, rate): [
-            self._run(arm, seed, rate, False,
-                      last=self.plan.tuning_options)
+            self._run(arm, seed, rate, False)
             for seed in self.plan.tuning_seeds
         ] for arm, rate in wanted}
         results = self._execute([run for some in runs.values()

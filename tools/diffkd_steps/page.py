@@ -93,9 +93,9 @@ def _care_lines(plan: DiffKDPlan) -> List[str]:
     return [
         'Equal care: of every arm the learning rate is chosen and nothing '
         'else, from the same rates. Digits detection: '
-        f'{len(scenes.rates)} rates, {len(scenes.tuning_seeds)} run each, of '
-        f'half the length, on {COUNT} scenes that are not those of the '
-        f'results. Digits-100: {len(pairs.rates)} rates, '
+        f'{len(scenes.rates)} rates, {len(scenes.tuning_seeds)} runs each, '
+        f'on {COUNT} scenes that are not those of the results. Digits-100: '
+        f'{len(pairs.rates)} rates, '
         f'{len(pairs.tuning_seeds)} runs each, on the validation pairs; where '
         'the best was on the edge of the grid, the grid was extended by the '
         f'same factor, at most {pairs.max_extensions} times. A training '
@@ -155,13 +155,8 @@ def _over_time(logged: Sequence[Logged]) -> List[str]:
 
 def _shared(plan: Plan) -> List[str]:
     """Say what every run of a task overrides beside its arm."""
-    said = []
-    if plan.options:
-        said.append(f'All runs have {_overrides(plan.options)} too.')
-    if plan.tuning_options:
-        said.append('Those that choose a learning rate have also '
-                    f'{_overrides(plan.tuning_options)}.')
-    return [words(' '.join(said))] if said else []
+    return [words(f'All runs have {_overrides(plan.options)} too.')
+            ] if plan.options else []
 
 
 def _overrides(options: Options) -> str:
