@@ -103,7 +103,6 @@ def test_features_are_distilled_as_written(walked):
     assert 'loss_deepkd' not in trained
     own = {key for key in saved if key.startswith('distill.')}
     assert own and set(exported) == set(saved) - own
-    # Of a training that has left the start, and of its last epoch.
     assert all(torch.equal(exported[key], saved[key]) for key in exported)
 
 
@@ -195,15 +194,41 @@ def test_a_forgotten_comma_or_slash_is_no_fault(tmp_path):
     assert cfg.val_evaluator.ann_file == 'data/my_set/annotations/val.json'
 
 
+def page_config(base, folder):
+    """Read the config of the page that is based on a template."""
+    own, = re.findall(
+        f"```python\n(_base_ = '{base}.py'\n.*?)```", PAGE, re.DOTALL)
+    path = copy_templates(folder / 'custom') / 'own.py'
+    path.write_text(own)
+    return Config.fromfile(path), Config.fromfile(path.with_name(f'{base}.py'))
+
+
+@pytest.mark.parametrize('base, changed', [
+    ('deepkd_pretrained', {'teacher', 'teacher_checkpoint',
+                           'teacher_class_map'}),
+    ('diffkd_pretrained', {'teacher', 'teacher_checkpoint'}),
+    ('deepkd_small', {'losses'})])
+def test_a_config_of_the_page_changes_what_it_says(base, changed, tmp_path):
+    own, template = page_config(base, tmp_path)
+
+    assert {key for key in own.model.keys() | template.model.keys()
+            if own.model.get(key) != template.model.get(key)} == changed
+    assert {key for key in own.keys() | template.keys()
+            if own.get(key) != template.get(key)} == {'model', 'work_dir'}
+    if changed == {'losses'}:
+        # Of DeepKD alone the rest is as in the template.
+        assert own.model.losses[0] == template.model.losses
+        assert [each.type for each in own.model.losses] == [
+            'mmdeepkd.DeepKDLoss', 'mmdeepkd.DiffKDLoss']
+        assert own.optim_wrapper.type == 'mmdeepkd.DeepKDOptimWrapper'
+
+
 def test_the_class_map_of_the_page_is_built(tmp_path):
     """On COCO's names, with a smaller teacher than the page's."""
     from mmdet.datasets import CocoDataset
 
     from tests.helpers.detectors import faster_rcnn
-    text = re.search(r'```python\n(model = .*?)```', PAGE, re.DOTALL).group(1)
-    scope = {}
-    exec(text, dict(), scope)  # noqa: S102  (our own page)
-    model = scope['model']
+    model = page_config('deepkd_pretrained', tmp_path)[0].model
     path = write_teacher(faster_rcnn(80), tmp_path / 'teacher.pth')
     saved = torch.load(path)
     saved['meta'] = dict(CLASSES=CocoDataset.METAINFO['classes'])

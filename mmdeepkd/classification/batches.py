@@ -29,8 +29,9 @@ def gather_target(data_samples: Sequence[DataSample],
     samples = data_samples or []
     if any('gt_label' in s and s.gt_label.numel() != 1 for s in samples):
         raise ValueError(
-            'a sample has several labels; the distillation losses are defined '
-            'for one class per image: use a single-label dataset.')
+            'a sample has several labels; losses on logits are defined for '
+            'one class per image: use a single-label dataset, or losses on '
+            'maps alone, such as mmdeepkd.DiffKDLoss.')
     # Scores that are not floating only spell the labels out (to_onehot).
     if samples and all(
             'gt_score' in s and s.gt_score.is_floating_point()

@@ -61,11 +61,12 @@ def logits_module(classifier: nn.Module, role: str) -> nn.Module:
         module = getattr(classifier, 'head', None)
         if not isinstance(module, ClsHead):
             raise TypeError(
-                'ClassifierDistiller distils single-label classifiers, whose '
-                f"head is one of mmpretrain's ClsHead family; the {role} "
+                'losses on logits need single-label classifiers, whose head '
+                f"is one of mmpretrain's ClsHead family; the {role} "
                 f'{type(classifier).__name__} has '
                 f'{"none" if module is None else type(module).__name__}: use '
-                'such a head, or TimmClassifier for a timm model.')
+                'such a head, TimmClassifier for a timm model, or losses on '
+                'maps alone, such as mmdeepkd.DiffKDLoss.')
         if role == 'student' and isinstance(module, ArcFaceClsHead):
             raise TypeError(
                 f'the student has a {type(module).__name__}, whose loss '
@@ -77,8 +78,9 @@ def logits_module(classifier: nn.Module, role: str) -> nn.Module:
            for part in loss.modules()):
         raise ValueError(
             f'the head of the {role} trains sigmoid logits '
-            f'({type(loss).__name__}); the distillation losses are defined '
-            'for softmax logits: use a softmax cross entropy as its loss.')
+            f'({type(loss).__name__}); losses on logits are defined for '
+            'softmax logits: use a softmax cross entropy as its loss, or '
+            'losses on maps alone, such as mmdeepkd.DiffKDLoss.')
     return module
 
 

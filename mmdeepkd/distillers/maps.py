@@ -98,8 +98,8 @@ def probe_maps(run: Callable[[Tensor], Any], model: nn.Module, size: int,
             f'the {what} failed on a black image {tuple(image.shape)} on the '
             f'device {image.device.type!r}, which measures its maps while '
             f'the distiller is built ({str(error).strip()}): replace the '
-            'layers that need a GPU or another size, or use losses on logits '
-            'alone.') from error
+            'layers that need a GPU or another size, or remove the losses on '
+            'maps.') from error
     finally:
         # By its own rules, for what it prepares in eval mode (LeViT); then one
         # by one, for parts that were in another mode.

@@ -20,12 +20,13 @@ ADVICE = (
     'tools/train.py CONFIG --detect-anomaly '
     '(torch.autograd.set_detect_anomaly)')
 
-# In the text on a loss that trains adapters, and what helps these alone.
-_ADAPTERS_LOSS = 'the loss feature.'
+# In a text on adapters, their loss or their tensors; what helps them alone.
+_ADAPTERS = ('the loss feature.', 'distill.')
 _ADAPTERS_ADVICE = (
     "; the adapters of feature losses train at the student's learning rate, "
     'and optim_wrapper.paramwise_cfg=dict(custom_keys=dict(distill=dict('
-    'lr_mult=0.1))) lowers theirs alone')
+    'lr_mult=0.1))) lowers theirs alone (norm_decay_mult and bias_decay_mult '
+    'then leave them out)')
 
 
 def measure(
@@ -134,7 +135,7 @@ def from_all_ranks(texts: List[str]) -> List[str]:
 
 def sentence(texts: Sequence[str], result: str, advice: str) -> str:
     """Join what was found, what follows from it, and what to try."""
-    if any(_ADAPTERS_LOSS in text for text in texts):
+    if any(name in text for text in texts for name in _ADAPTERS):
         advice += _ADAPTERS_ADVICE
     return f'{_shortened(texts)}; {result}: {advice}.'
 

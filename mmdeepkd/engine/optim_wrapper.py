@@ -43,10 +43,13 @@ class DeepKDOptimWrapper(OptimWrapper):
     Adapters of feature losses are parameters as any other. What is clipped
     is one norm, over student and adapters together, as MMEngine's wrapper
     would: while it exceeds ``max_norm`` the adapters' gradients shorten the
-    student's steps, those of a feature loss of weight 0, too. Adapters train
-    at the student's learning rate, by the momentum of ``feature``;
+    student's steps, with a ``loss_weight`` of 0, too, unless the weights of
+    their own losses are 0. Adapters train at the student's learning rate, by
+    the momentum of ``feature``;
     ``paramwise_cfg=dict(custom_keys={'distill': dict(lr_mult=0.1)})`` gives
-    them another rate.
+    them another rate, and the base weight decay times a ``decay_mult``:
+    MMEngine applies ``norm_decay_mult`` and ``bias_decay_mult`` to tensors
+    that no custom key names.
 
     A loss or gradient that is inf or NaN on any rank never reaches a
     parameter or a momentum: it stops training on every rank, with the

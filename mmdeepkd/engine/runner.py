@@ -1,9 +1,10 @@
 """The Runner of distillation runs."""
 import datetime
+import difflib
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, List, Optional, Union
 
 import torch
 import torch.distributed as dist
@@ -73,8 +74,11 @@ class DistillRunner(Runner):
                 hook out, such as ``plain_checkpoint=None``, or ``topk=None``
                 where a config of ``_base_`` has one of that name.
         """
+        every = {**_HOOKS, **(hooks or {})}
+        for text in _doubtful(every):
+            self.logger.warning(text)
         hooks = {
-            name: hook for name, hook in {**_HOOKS, **(hooks or {})}.items()
+            name: hook for name, hook in every.items()
             if hook is not None or name in _MMENGINE_HOOKS
         }
         hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
@@ -261,6 +265,24 @@ class DistillRunner(Runner):
             self._randomness_cfg = dict(
                 self._randomness_cfg, seed=meta['seed'])
             self.set_randomness(**self._randomness_cfg)
+
+
+def _doubtful(hooks: Dict[str, Any]) -> List[str]:
+    """Say which None seems to mean a hook of another name.
+
+    It may leave out a hook of ``_base_``, which cannot be seen any more.
+    """
+    left_out = [name for name, hook in hooks.items() if hook is None
+                and name not in (*_HOOKS, *_MMENGINE_HOOKS)]
+    others = [name for name in (*hooks, *_MMENGINE_HOOKS)
+              if name not in left_out]
+    close = {name: difflib.get_close_matches(name, others, 1, 0.5)
+             for name in left_out}
+    return [
+        f'default_hooks.{name} is None, which leaves out no hook of this run '
+        'unless a config of _base_ has one of that name: did you mean '
+        f'{match[0]!r}?' for name, match in close.items() if match
+    ]
 
 
 def _safe(hook: Any) -> Any:

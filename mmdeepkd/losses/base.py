@@ -18,7 +18,7 @@ def check_weight(value: float, name: str) -> None:
     """Raise unless a loss weight is finite and not negative."""
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(f'{name} is {value} but must be finite and >= 0: it '
-                         'weighs a divergence; 0 switches it off.')
+                         'weighs a term of the loss.')
 
 
 def check_weights(values: Sequence[float], name: str, count: int) -> None:

@@ -30,7 +30,7 @@ class DiffKDLogitsLoss(DiffusionLoss):
         num_steps: DDIM steps, a divisor of 500.
         loss_weight: Weight w of the matching, finite and >= 0.
         diffusion_weight: Weight w_d of the diffusion loss; with 'paper' not
-            0, for nothing else trains the diffusion model.
+            0 unless w is, for nothing else trains the diffusion model.
         semantics: What trains the diffusion model: 'paper', its own loss
             alone; 'released', the matching too.
 

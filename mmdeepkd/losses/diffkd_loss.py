@@ -48,15 +48,17 @@ class DiffKDLoss(DiffusionLoss):
         num_steps: DDIM steps, a divisor of 500.
         loss_weight: Weight w of the matching, finite and >= 0.
         diffusion_weight: Weight w_d of the diffusion loss; with 'paper' not
-            0, for nothing else trains the diffusion model.
+            0 unless w is, for nothing else trains the diffusion model.
         autoencoder_weight: Weight w_a of the reconstruction, which alone
-            trains the auto-encoder: not 0; without one it is left out.
+            trains the auto-encoder: not 0 unless w is; without an
+            auto-encoder it is left out.
         semantics: What trains the diffusion model: 'paper', its own loss
             alone; 'released', the matching too.
 
     Raises:
-        ValueError: An option is wrong, has no effect, or leaves a part
-            untrained.
+        ValueError: An option is wrong, has no effect, or leaves the
+            diffusion model or the auto-encoder untrained while the student
+            is matched by it.
 
     Example:
         >>> import torch
@@ -84,7 +86,7 @@ class DiffKDLoss(DiffusionLoss):
         _check_channels(channels)
         _check_levels(levels)
         check_choice(align, 'align', ALIGN)
-        _check_autoencoder(autoencoder_weight, channels)
+        _check_autoencoder(autoencoder_weight, channels, loss_weight)
         self.channels = channels
         self.levels = levels
         self.align = align
@@ -141,14 +143,15 @@ def _check_channels(channels: Any) -> None:
                          'number of channels, or None for no auto-encoder.')
 
 
-def _check_autoencoder(weight: float, channels: Any) -> None:
+def _check_autoencoder(weight: float, channels: Any,
+                       loss_weight: float) -> None:
     check_weight(weight, 'autoencoder_weight')
     if channels is None and weight != 1:
         raise ValueError(
             f'autoencoder_weight is {weight} but channels=None leaves the '
             'auto-encoder out, so that there is nothing to weigh: leave the '
             "weight out, or set channels='half'.")
-    if not weight:
+    if loss_weight and not weight:
         raise ValueError(
             f'autoencoder_weight is {weight}, so that nothing trains the '
             'auto-encoder, which would stay at its random initialisation, '
@@ -161,9 +164,9 @@ def _check_levels(levels: Any) -> None:
     if levels is not None and not (isinstance(levels, list) and levels
                                    and all(map(_is_level, levels))):
         raise ValueError(
-            f'levels is {levels!r} but must be None or a list of indices '
-            'such as [0, 1, -1], or of pairs (student, teacher): [(0, 1)] '
-            'for one pair.')
+            f'levels is {levels!r} but must be None or a list (no tuple) of '
+            'indices such as [0, 1, -1], or of pairs (student, teacher): '
+            '[(0, 1)] for one pair.')
 
 
 def _is_level(level: Any) -> bool:

@@ -19,12 +19,12 @@ class DiffusionLoss(FeatureLoss):
         num_steps: DDIM steps, a divisor of 500.
         loss_weight: Weight of the matching, finite and >= 0.
         diffusion_weight: Weight of what trains the diffusion model; with
-            'paper' not 0, for nothing else does.
+            'paper' not 0 beside a matching, for nothing else does.
         semantics: 'paper' or 'released'.
 
     Raises:
         ValueError: An option is wrong, or leaves the diffusion model
-            untrained.
+            untrained while the student is matched by it.
     """
 
     def __init__(self, num_steps: int, loss_weight: float,
@@ -35,7 +35,7 @@ class DiffusionLoss(FeatureLoss):
         check_weight(loss_weight, 'loss_weight')
         check_weight(diffusion_weight, 'diffusion_weight')
         check_choice(semantics, 'semantics', ('paper', 'released'))
-        if semantics == 'paper' and not diffusion_weight:
+        if semantics == 'paper' and loss_weight and not diffusion_weight:
             raise ValueError(
                 f'diffusion_weight is {diffusion_weight}, so that with '
                 "semantics='paper' nothing trains the diffusion model, which "

@@ -96,7 +96,8 @@ def test_sigmoid_logits(kind, loss, role, tmp_path):
         loss=loss)
     with pytest.raises(ValueError, match=(
             f'the head of the {role} trains sigmoid logits .*use a softmax '
-            'cross entropy as its loss')):
+            'cross entropy as its loss, or losses on maps alone, such as '
+            'mmdeepkd.DiffKDLoss.$')):
         build(**both(role, model, tmp_path))
 
 
@@ -109,7 +110,9 @@ def test_a_multi_label_head(role, tmp_path):
     with pytest.raises(TypeError, match=(
             "single-label classifiers, whose head is one of mmpretrain's "
             f'ClsHead family; the {role} ImageClassifier has '
-            'MultiLabelLinearClsHead: use such a head')):
+            'MultiLabelLinearClsHead: use such a head, TimmClassifier for a '
+            'timm model, or losses on maps alone, such as '
+            'mmdeepkd.DiffKDLoss.$')):
         build(**both(role, model, tmp_path))
 
 
@@ -240,8 +243,9 @@ def test_several_labels_of_an_image(checkpoint):
     batch = image_batch()
     batch['data_samples'][2] = labelled([1, 3], (32, 32))
     with pytest.raises(ValueError, match=(
-            'a sample has several labels; the distillation losses are '
-            'defined for one class per image')):
+            'a sample has several labels; losses on logits are defined for '
+            'one class per image: use a single-label dataset, or losses on '
+            'maps alone')):
         classifier_losses(build(checkpoint), batch)
 
 

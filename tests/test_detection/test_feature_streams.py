@@ -25,6 +25,7 @@ from tests.helpers.training import (
 
 DIFFKD = dict(type='mmdeepkd.DiffKDLoss')
 SILENT = dict(DIFFKD, loss_weight=0.)
+OFF = dict(SILENT, diffusion_weight=0., autoencoder_weight=0.)
 DEEPKD = dict(type='mmdeepkd.DeepKDLoss', base='dkd')
 SGD = dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=1e-3)
 STUDENTS = {
@@ -121,18 +122,18 @@ def test_the_student_starts_and_draws_as_without(student, tmp_path):
             assert torch.equal(distiller.parse_losses(own)[1][name], value)
 
 
-def train_both(student, folder, losses):
+def train_both(student, folder, losses, **wrapper):
     """Return (weights, losses) of plain mmdet and of a distiller."""
     teacher = faster_rcnn(width=6)
     plain, log = run_training(
-        student, dict(type='OptimWrapper', optimizer=SGD), folder / 'plain',
-        4)
+        student, dict(type='OptimWrapper', optimizer=SGD, **wrapper),
+        folder / 'plain', 4)
     ours, our_log = run_training(
         distiller_config(
             student, teacher, write_teacher(teacher, folder / 'teacher.pth'),
             losses=losses),
-        dict(type='mmdeepkd.DeepKDOptimWrapper', delta=0., optimizer=SGD),
-        folder / 'ours', 4)
+        dict(type='mmdeepkd.DeepKDOptimWrapper', delta=0., optimizer=SGD,
+             **wrapper), folder / 'ours', 4)
     names = set(log[0]) - {'loss'}
     return [(plain_state(runner.model),
              [{name: step[name] for name in names} for step in steps])
@@ -156,6 +157,17 @@ def test_without_weight_a_transformer_differs_by_rounding(tmp_path):
     for name, value in plain[0].items():
         torch.testing.assert_close(
             ours[0][name], value, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize('losses, same', [(OFF, True), (SILENT, False)])
+def test_clipping_with_every_weight_off(losses, same, tmp_path):
+    """The norm is over the adapters too, whose own losses have gradients."""
+    plain, ours = train_both(
+        retinanet(), tmp_path, losses, clip_grad=dict(max_norm=0.5))
+    close = [torch.allclose(ours[0][name], value, rtol=1e-5, atol=1e-7)
+             for name, value in plain[0].items()]
+
+    assert all(close) == same
 
 
 def test_a_weight_changes_the_weights(tmp_path):

@@ -91,8 +91,8 @@ def test_a_model_that_cannot_be_measured(kind):
             r'^the neck of the student failed on a black image \(1, 3, 16, '
             r"16\) on the device 'cpu', which measures its maps while the "
             r'distiller is built \(no kernel for this device\): replace the '
-            'layers that need a GPU or another size, or use losses on logits '
-            'alone.$')) as caught:
+            'layers that need a GPU or another size, or remove the losses on '
+            'maps.$')) as caught:
         probe_maps(run, Stages(), 16, what='neck of the student')
 
     assert caught.value.__cause__ is error

@@ -16,6 +16,7 @@ from mmdeepkd.engine import (
     FiniteLossHook,
     update_guard,
 )
+from mmdeepkd.engine.finite import ADVICE, bad_gradients, sentence
 from tests.helpers.toys import (
     STREAMS,
     equal,
@@ -128,8 +129,20 @@ def test_a_feature_loss_names_the_rate_of_its_adapters(stop, name, told):
     assert text.endswith(
         "; the adapters of feature losses train at the student's learning "
         'rate, and optim_wrapper.paramwise_cfg=dict(custom_keys=dict('
-        'distill=dict(lr_mult=0.1))) lowers theirs alone.') == told
+        'distill=dict(lr_mult=0.1))) lowers theirs alone (norm_decay_mult '
+        'and bias_decay_mult then leave them out).') == told
     assert ('paramwise_cfg' in text) == told
+
+
+@pytest.mark.parametrize('name, told', [
+    ('distill.diffkd.level0.denoiser.weight', True), ('neck.weight', False)])
+def test_so_does_a_gradient_of_theirs(name, told):
+    gradients = dict(task=[torch.tensor(INF)])
+    texts = bad_gradients(3, gradients, [name])
+
+    assert name in texts[0]
+    assert ('distill=dict(lr_mult' in sentence(texts, 'training stops',
+                                               ADVICE)) == told
 
 
 def test_a_plain_scalar_is_checked_too():

@@ -2,6 +2,7 @@
 import copy
 import itertools
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,7 +45,7 @@ def build(work_dir, epochs=2, runner=DistillRunner, delta=0.05,
             *kwargs.pop('custom_hooks', [])
         ],
         randomness=dict(seed=0),
-        log_level='ERROR',
+        log_level=kwargs.pop('log_level', 'ERROR'),
         experiment_name=f'tiny_run_{next(_names)}',
         **kwargs)
     return made, recorder
@@ -175,6 +176,23 @@ def test_none_leaves_out_any_hook(name, left_out, tmp_path):
 
     assert len(expected) == len(every) - (left_out is not None)
     assert sorted(hook_types(runner)) == sorted(expected)
+
+
+@pytest.mark.parametrize('name, meant', [
+    ('finite_los', 'finite_loss'), ('dynamic_topk', 'topk'), ('time', 'timer'),
+    ('topk', None), ('gsnr', None), ('visualization', None)])
+def test_none_for_a_hook_of_almost_that_name(name, meant, tmp_path):
+    others = dict(topk=dict(type='mmdeepkd.DynamicTopKHook'))
+    hooks = {**others, name: None}
+    runner = build(tmp_path, default_hooks=hooks, log_level='WARNING')[0]
+    path, = Path(runner.log_dir).glob('*.log')
+
+    said = [line for line in path.read_text().splitlines()
+            if 'WARNING - default_hooks.' in line]
+    assert [line.split('default_hooks.')[1] for line in said] == [
+        f'{name} is None, which leaves out no hook of this run unless a '
+        f'config of _base_ has one of that name: did you mean {meant!r}?'
+    ] * (meant is not None)
 
 
 def test_a_config_leaves_out_a_hook_of_its_base(tmp_path):

@@ -15,8 +15,9 @@ from tests.helpers.diffkd import cases
     (DiffKDLoss, dict(levels=[(0, 1, 2)]), 'levels is .* but must be None'),
     (DiffKDLoss, dict(levels=['p2']), 'levels is .* but must be None or'),
     (DiffKDLoss, dict(levels=(0, 1)),
-     r'levels is \(0, 1\) but must be None or a list of indices such as '
-     r'\[0, 1, -1\], or of pairs \(student, teacher\): \[\(0, 1\)\] for one'),
+     r'levels is \(0, 1\) but must be None or a list \(no tuple\) of '
+     r'indices such as \[0, 1, -1\], or of pairs \(student, teacher\): '
+     r'\[\(0, 1\)\] for one'),
     (DiffKDLoss, dict(align='both'), "align is 'both' but must be one of"),
     (DiffKDLoss, dict(num_steps=7), 'num_steps is 7 but must divide 500'),
     (DiffKDLoss, dict(loss_weight=-1.0), 'loss_weight is -1.0'),
@@ -41,10 +42,12 @@ def test_wrong_options_are_refused(loss, kwargs, message):
         loss(**kwargs)
 
 
-def test_weights_of_0_that_leave_nothing_untrained():
+def test_weights_of_0_that_harm_nothing():
     for loss in (DiffKDLoss, DiffKDLogitsLoss):
         loss(diffusion_weight=0.0, semantics='released')
         loss(loss_weight=0.0)
+        loss(loss_weight=0.0, diffusion_weight=0.0)
+    DiffKDLoss(loss_weight=0.0, diffusion_weight=0.0, autoencoder_weight=0.0)
 
 
 def test_logits_of_one_class_are_refused():

@@ -192,9 +192,12 @@ def test_the_order_of_loaded_channels_is_known(kind, settings, file, bgr):
             **settings))
     steps = [LoadImageFromFile()] if file else []
     dataset = SimpleNamespace(pipeline=SimpleNamespace(transforms=steps))
+    model = SimpleNamespace(data_preprocessor=preprocessor)
 
-    assert features._is_bgr(
-        SimpleNamespace(data_preprocessor=preprocessor), dataset) == bgr
+    # By itself, and in what concatenates or repeats.
+    for each in (dataset, SimpleNamespace(datasets=[dataset, dataset]),
+                 SimpleNamespace(dataset=dataset)):
+        assert features._is_bgr(model, each) == bgr
 
 
 def test_shipped_classifiers_of_cifar_are_shown_in_rgb():

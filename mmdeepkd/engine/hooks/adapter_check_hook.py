@@ -29,6 +29,9 @@ class AdapterCheckHook(Hook):
 
         optim_wrapper = dict(paramwise_cfg=dict(
             custom_keys={'distill': dict(lr_mult=0.1)}))
+
+    MMEngine then applies ``norm_decay_mult`` and ``bias_decay_mult`` to the
+    other tensors only.
     """
 
     priority = 'NORMAL'

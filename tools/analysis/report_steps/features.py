@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from mmdeepkd.engine.dataset_classes import plain_datasets
 from mmdeepkd.losses.diffkd import RandomDraws
 from tools.common import quiet
 
@@ -152,10 +153,12 @@ def _is_bgr(model: nn.Module, dataset: Dataset) -> bool:
     # mmpretrain's name, and MMEngine's.
     converts = any(getattr(preprocessor, name, False)
                    for name in ('to_rgb', '_channel_conversion'))
-    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
     # Networks that read BGR get it as loaded.
     return converts or any(
-        isinstance(step, LoadImageFromFile) for step in steps)
+        isinstance(step, LoadImageFromFile)
+        for part in plain_datasets(dataset)
+        for step in getattr(getattr(part, 'pipeline', None), 'transforms', [])
+    )
 
 
 def _pixels(image: Tensor, size: Sequence[int], bgr: bool) -> np.ndarray:
