@@ -56,6 +56,8 @@ class Plan(NamedTuple):
         options: Overrides of every config, the teacher's too.
         max_extensions: How often the grid of one method may be extended.
         teacher: Config of the teacher of all methods.
+        all_rates: Whether the final runs are trained at every rate of the
+            grid: where some diverge, the chosen one says too little.
     """
 
     arms: Sequence[Arm]
@@ -68,6 +70,7 @@ class Plan(NamedTuple):
     options: Options = ()
     max_extensions: int = 3
     teacher: str = TEACHER
+    all_rates: bool = False
 
 
 def _config(method: str) -> str:

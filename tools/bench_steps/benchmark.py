@@ -33,6 +33,8 @@ class Outcome(NamedTuple):
         rates: The chosen learning rate of every arm.
         final: Results of every arm by seed, at its chosen rate.
         final_runs: The runs that had these results.
+        at_rates: Test accuracies of the final runs by arm and rate of the
+            grid, where the plan asks for them.
         ablations: The settings, in the order of the plan.
         runs: Every run.
     """
@@ -42,6 +44,7 @@ class Outcome(NamedTuple):
     rates: Dict[str, float]
     final: Dict[str, Dict[int, Result]]
     final_runs: Dict[str, Dict[int, Run]]
+    at_rates: Dict[str, Tries]
     ablations: List[Ablated]
     runs: List[Run]
 
@@ -69,7 +72,8 @@ class Benchmark:
     def __call__(self) -> Outcome:
         """Train everything and return what was measured."""
         plan = self.plan
-        finals = len(plan.arms) * len(plan.seeds)
+        finals = len(plan.arms) * len(plan.seeds) * (
+            len(plan.rates) if plan.all_rates else 1)
         ablated = len(plan.ablation_seeds) * sum(
             len(ablation.settings) for ablation in plan.ablations)
         steps = 4 if plan.ablations else 3
@@ -84,12 +88,13 @@ class Benchmark:
         self.executor.expected = ablated
         runs = self._final_runs(rates)
         final = self._train_final(runs)
+        at_rates = self._test_all_rates(runs, final) if plan.all_rates else {}
         ablations = []
         if plan.ablations:
             self.say(f'[4/{steps}] ablations')
             self.executor.expected = 0
             ablations = self._ablate(rates[plan.ablated])
-        return Outcome(teacher, tries, rates, final, runs, ablations,
+        return Outcome(teacher, tries, rates, final, runs, at_rates, ablations,
                        self.runs)
 
     def _execute(self, runs: Sequence[Run],
@@ -140,13 +145,33 @@ class Benchmark:
     def _final_runs(self,
                     rates: Dict[str, float]) -> Dict[str, Dict[int, Run]]:
         return {
-            arm.name: {
-                seed: self._run(arm, seed, rates[arm.name], True,
-                                (*arm.options, *arm.watched))
-                for seed in self.plan.seeds
-            }
+            arm.name: self._finals_of(arm, rates[arm.name])
             for arm in self.plan.arms
         }
+
+    def _finals_of(self, arm: Arm, rate: float) -> Dict[int, Run]:
+        return {
+            seed: self._run(arm, seed, rate, True,
+                            (*arm.options, *arm.watched))
+            for seed in self.plan.seeds
+        }
+
+    def _test_all_rates(self, runs: Dict[str, Dict[int, Run]],
+                        final: Dict[str, Dict[int, Result]]
+                        ) -> Dict[str, Tries]:
+        """Train the final runs at the other rates of the grid too."""
+        wanted = {(arm.name, rate): self._finals_of(arm, rate)
+                  for arm in self.plan.arms for rate in self.plan.rates}
+        results = {run: final[name][seed] for name, by_seed in runs.items()
+                   for seed, run in by_seed.items()}
+        results.update(self._execute([
+            run for by_seed in reversed(list(wanted.values()))
+            for run in by_seed.values() if run not in results]))
+        tested: Dict[str, Tries] = {name: {} for name in runs}
+        for (name, rate), by_seed in wanted.items():
+            tested[name][rate] = [results[run].test
+                                  for run in by_seed.values()]
+        return tested
 
     def _train_final(
             self, runs: Dict[str, Dict[int, Run]]

@@ -40,6 +40,26 @@ def rate_table(plan: Plan, outcome: Outcome,
             markdown(['Method', *(f'{rate:g}' for rate in rates)], rows))
 
 
+def tested_rates_table(plan: Plan, outcome: Outcome) -> str:
+    """Return the test results at every rate of the grid, mean and deviation.
+
+    Args:
+        plan: Of ``all_rates``.
+        outcome: What came out.
+    """
+    rows = []
+    for arm in plan.arms:
+        found = {rate: estimate(tests) for rate, tests
+                 in outcome.at_rates[arm.name].items()}
+        texts = {rate: f'{some.mean:.1f} ± {some.sd:.1f}'
+                 for rate, some in found.items()}
+        rows.append([arm.title, *(
+            f'**{text}**' if rate == outcome.rates[arm.name] else text
+            for rate, text in texts.items())])
+    return markdown(['Method', *(f'lr {rate:g}' for rate in plan.rates)],
+                    rows)
+
+
 def _try(values: Optional[List[float]], chosen: bool) -> str:
     if values is None:
         return ''

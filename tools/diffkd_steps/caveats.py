@@ -12,7 +12,9 @@ def caveats(plan: DiffKDPlan) -> str:
         'is itself uncertain, and among this many comparisons one or two '
         'pass that bar by chance.',
         f'{len(plan.detection.rates)} learning rates for the detectors are '
-        'coarse, and each best one is on an edge. Not tried: the loss '
+        f'coarse, and {len(plan.detection.tuning_seeds)} runs each cannot '
+        'tell a rate at which every run succeeds from one at which some do '
+        'not: the table of every rate shows both. Not tried: the loss '
         'weights, what else trains the diffusion model, a second own '
         'momentum.',
         "The settings in the configs come from earlier tries, DeepKD's from "
@@ -20,9 +22,6 @@ def caveats(plan: DiffKDPlan) -> str:
         'DiffKD on Digits-100, 0.1 in the place of 1, is from six single '
         'runs (configs/digits100/README.md); the other weights of DiffKD are '
         'the published 1.',
-        'Tried before, with one seed of half the length, the detectors of '
-        'DeepKD + DiffKD were given lr 0.04: with an own momentum the three '
-        'final runs ended at box mAP 48.6, 45.0 and 0.4.',
         'The own momentum is shown, not chosen, and its learning rate is '
         "that of the task's momentum. With another momentum the steps of a "
         'stream have another size, lr / (1 - momentum): what differs is '

@@ -7,7 +7,7 @@ from ..bench_steps.comparing import accuracy_table, comparison
 from ..bench_steps.layout import bullets, markdown, words
 from ..bench_steps.report import Facts, how_lines
 from ..bench_steps.runs import Result
-from ..bench_steps.tables import arm_table, rate_table
+from ..bench_steps.tables import arm_table, rate_table, tested_rates_table
 from .caveats import caveats
 from .logged import Logged, gammas, losses
 from .plan import DiffKDPlan
@@ -122,7 +122,17 @@ def _results(plan: Plan, outcome: Outcome, task: Task) -> List[str]:
         words(f'{task.about} The teacher reaches {outcome.teacher.test:.1f}; '
               'one training, the same for all students.'),
         accuracy_table(plan.arms, outcome, [plain, deepkd]),
-        bullets([comparison(outcome, one, other) for one, other in pairs])]
+        bullets([comparison(outcome, one, other) for one, other in pairs]),
+        *_at_all_rates(plan, outcome)]
+
+
+def _at_all_rates(plan: Plan, outcome: Outcome) -> List[str]:
+    if not plan.all_rates:
+        return []
+    return [
+        words('The same seeds at every rate that was tried; the rate that '
+              'the other scenes and seeds chose is in bold:'),
+        tested_rates_table(plan, outcome)]
 
 
 def _one_stage(plan: DiffKDPlan, measured: Measured) -> List[str]:

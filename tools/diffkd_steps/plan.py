@@ -87,7 +87,8 @@ _DETECTION = Plan(
     # Students are validated once, at the end.
     options=(*validated_on_them(), ('train_cfg.val_interval', 4)),
     max_extensions=0,
-    teacher='configs/digits/teacher_frcnn_r18w32.py')
+    teacher='configs/digits/teacher_frcnn_r18w32.py',
+    all_rates=True)
 
 _DIGITS100 = Plan(
     arms=_arms('digits100', PAIR, STUDENT, DELTA_DIGITS100,
