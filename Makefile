@@ -27,7 +27,7 @@ bench-digits:
 	@$(SETUP) bench
 	@$(RUN) tools/bench_digits.py
 
-# About 40 minutes on two cores; continues where it stopped.
+# About 30 minutes on two cores; continues where it stopped.
 bench-gsnr:
 	@$(SETUP) both
 	@$(RUN) tools/bench_gsnr.py

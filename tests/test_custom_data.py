@@ -7,10 +7,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
+from tests.helpers.custom_page import PAGE, page_config
 from tests.helpers.distillers import write_teacher
 from tests.helpers.processes import ROOT, run_command, run_python
 
-PAGE = (ROOT / 'docs' / 'custom_data.md').read_text(encoding='utf-8')
 REHEARSAL, PRETRAINED, FEATURES = re.findall(
     r'```bash\n(.*?)```', PAGE, re.DOTALL)
 SETTINGS = re.search(r'```python\n(data_root.*?)```', PAGE, re.DOTALL).group(1)
@@ -192,35 +192,6 @@ def test_a_forgotten_comma_or_slash_is_no_fault(tmp_path):
     assert cfg.train_dataloader.dataset.metainfo.classes == ('bolt', )
     assert cfg.train_dataloader.dataset.data_root == 'data/my_set'
     assert cfg.val_evaluator.ann_file == 'data/my_set/annotations/val.json'
-
-
-def page_config(base, folder):
-    """Read the config of the page that is based on a template."""
-    own, = re.findall(
-        f"```python\n(_base_ = '{base}.py'\n.*?)```", PAGE, re.DOTALL)
-    path = copy_templates(folder / 'custom') / 'own.py'
-    path.write_text(own)
-    return Config.fromfile(path), Config.fromfile(path.with_name(f'{base}.py'))
-
-
-@pytest.mark.parametrize('base, changed', [
-    ('deepkd_pretrained', {'teacher', 'teacher_checkpoint',
-                           'teacher_class_map'}),
-    ('diffkd_pretrained', {'teacher', 'teacher_checkpoint'}),
-    ('deepkd_small', {'losses'})])
-def test_a_config_of_the_page_changes_what_it_says(base, changed, tmp_path):
-    own, template = page_config(base, tmp_path)
-
-    assert {key for key in own.model.keys() | template.model.keys()
-            if own.model.get(key) != template.model.get(key)} == changed
-    assert {key for key in own.keys() | template.keys()
-            if own.get(key) != template.get(key)} == {'model', 'work_dir'}
-    if changed == {'losses'}:
-        # Of DeepKD alone the rest is as in the template.
-        assert own.model.losses[0] == template.model.losses
-        assert [each.type for each in own.model.losses] == [
-            'mmdeepkd.DeepKDLoss', 'mmdeepkd.DiffKDLoss']
-        assert own.optim_wrapper.type == 'mmdeepkd.DeepKDOptimWrapper'
 
 
 def test_the_class_map_of_the_page_is_built(tmp_path):

@@ -1,27 +1,39 @@
 """The teachers of other classes that docs/custom_data.md describes."""
-import re
-
 import pytest
-from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from tests.helpers.batches import detection_batch
+from tests.helpers.custom_page import page_config
 from tests.helpers.detectors import faster_rcnn
 from tests.helpers.distillers import write_teacher
 from tests.helpers.one_stage import retinanet
-from tests.helpers.processes import ROOT
 
-PAGE = (ROOT / 'docs' / 'custom_data.md').read_text(encoding='utf-8')
-# A class map, a teacher of another kind, and a list of losses.
-BLOCKS = re.findall(r'```python\n(model = .*?)```', PAGE, re.DOTALL)
+
+@pytest.mark.parametrize('base, changed', [
+    ('deepkd_pretrained', {'teacher', 'teacher_checkpoint',
+                           'teacher_class_map'}),
+    ('diffkd_pretrained', {'teacher', 'teacher_checkpoint'}),
+    ('deepkd_small', {'losses'})])
+def test_a_config_of_the_page_changes_what_it_says(base, changed, tmp_path):
+    own, template = page_config(base, tmp_path)
+
+    assert {key for key in own.model.keys() | template.model.keys()
+            if own.model.get(key) != template.model.get(key)} == changed
+    assert {key for key in own.keys() | template.keys()
+            if own.get(key) != template.get(key)} == {'model', 'work_dir'}
+    if changed == {'losses'}:
+        # Of DeepKD alone the rest is as in the template.
+        assert own.model.losses[0] == template.model.losses
+        assert [each.type for each in own.model.losses] == [
+            'mmdeepkd.DeepKDLoss', 'mmdeepkd.DiffKDLoss']
+        assert own.optim_wrapper.type == 'mmdeepkd.DeepKDOptimWrapper'
 
 
 def test_a_teacher_of_other_classes_and_stages_teaches_the_maps(tmp_path):
-    """The page's, and its list of losses, with smaller models."""
-    other, both = (python_of(text) for text in BLOCKS[1:])
+    """The page's, with smaller models; logits are refused."""
     path = write_teacher(retinanet(80), tmp_path / 'teacher.pth')
-    cfg = Config.fromfile(ROOT / 'configs' / 'custom' / 'diffkd_small.py')
-    cfg.merge_from_dict(dict(model=other))
+    cfg, _ = page_config('diffkd_pretrained', tmp_path)
+    both = [dict(type='mmdeepkd.DeepKDLoss', base='dkd'), cfg.model.losses]
     assert cfg.model.teacher.startswith('mmdet::retinanet/')
     assert cfg.model.teacher_checkpoint.startswith('https://')
 
@@ -30,7 +42,7 @@ def test_a_teacher_of_other_classes_and_stages_teaches_the_maps(tmp_path):
     with DefaultScope.overwrite_default_scope('mmdet'):
         distiller = MODELS.build(model)
         with pytest.raises(TypeError, match='distils the RoI logits'):
-            MODELS.build(dict(model, losses=both['losses']))
+            MODELS.build(dict(model, losses=both))
         for unused in (dict(teacher_class_map=[0, 1, 2]),
                        dict(teacher_stage=0)):
             with pytest.raises(ValueError, match='leave .* out'):
@@ -48,7 +60,8 @@ def test_a_list_of_losses_distils_logits_and_maps(tmp_path):
     model = dict(
         type='mmdeepkd.DetectorDistiller', student=faster_rcnn(3),
         teacher=faster_rcnn(5), teacher_checkpoint=write_teacher(
-            faster_rcnn(5), tmp_path / 'teacher.pth'), **python_of(BLOCKS[-1]))
+            faster_rcnn(5), tmp_path / 'teacher.pth'),
+        losses=page_config('deepkd_small', tmp_path)[0].model.losses)
     with DefaultScope.overwrite_default_scope('mmdet'):
         distiller = MODELS.build(dict(model, teacher_class_map=[4, 0, 2]))
         with pytest.raises(ValueError, match='teacher_class_map'):
@@ -56,10 +69,3 @@ def test_a_list_of_losses_distils_logits_and_maps(tmp_path):
 
     assert [loss.streams for loss in distiller.losses] == [
         ('target', 'non_target'), ('feature', )]
-
-
-def python_of(text):
-    """Return the model that a block of the page sets."""
-    scope = {}
-    exec(text, dict(), scope)  # noqa: S102  (our own page)
-    return scope['model']
