@@ -32,7 +32,7 @@ bench-gsnr:
 	@$(SETUP) both
 	@$(RUN) tools/bench_gsnr.py
 
-# Two runs at a time; continues where it stopped.
+# About an hour and a half on two cores; continues where it stopped.
 bench-diffkd:
 	@$(SETUP) both
 	@$(RUN) tools/bench_diffkd.py
