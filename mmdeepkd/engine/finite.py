@@ -1,5 +1,6 @@
 """Whether losses and gradients are finite, and what to say if not."""
 import math
+import re
 from typing import List, Mapping, Optional, Sequence, Tuple
 
 import torch
@@ -20,8 +21,9 @@ ADVICE = (
     'tools/train.py CONFIG --detect-anomaly '
     '(torch.autograd.set_detect_anomaly)')
 
-# In a text on adapters, their loss or their tensors; what helps them alone.
-_ADAPTERS = ('the loss feature.', 'distill.')
+# In a text on adapters, their loss or their tensors (distill.loss_* is a loss
+# on logits); what helps them alone.
+_ADAPTERS = re.compile(r'the loss feature\.|parameters \((.*, )?distill\.')
 _ADAPTERS_ADVICE = (
     "; the adapters of feature losses train at the student's learning rate, "
     'and optim_wrapper.paramwise_cfg=dict(custom_keys=dict(distill=dict('
@@ -135,7 +137,7 @@ def from_all_ranks(texts: List[str]) -> List[str]:
 
 def sentence(texts: Sequence[str], result: str, advice: str) -> str:
     """Join what was found, what follows from it, and what to try."""
-    if any(name in text for text in texts for name in _ADAPTERS):
+    if any(map(_ADAPTERS.search, texts)):
         advice += _ADAPTERS_ADVICE
     return f'{_shortened(texts)}; {result}: {advice}.'
 

@@ -119,7 +119,9 @@ def stopped_by_the_hook(name, value):
 @pytest.mark.parametrize('stop', [stopped_by_the_wrapper, stopped_by_the_hook])
 @pytest.mark.parametrize('name, told', [
     ('feature.loss_diffkd', True),
-    ('feature.loss_diffkd_autoencoder', True), ('target.loss_dkd', False)])
+    ('feature.loss_diffkd_autoencoder', True), ('target.loss_dkd', False),
+    # The stream of KD, of which no adapter learns.
+    ('distill.loss_kd', False)])
 def test_a_feature_loss_names_the_rate_of_its_adapters(stop, name, told):
     with pytest.raises(FloatingPointError) as caught:
         stop(name, INF)
@@ -134,13 +136,15 @@ def test_a_feature_loss_names_the_rate_of_its_adapters(stop, name, told):
     assert ('paramwise_cfg' in text) == told
 
 
-@pytest.mark.parametrize('name, told', [
-    ('distill.diffkd.level0.denoiser.weight', True), ('neck.weight', False)])
-def test_so_does_a_gradient_of_theirs(name, told):
-    gradients = dict(task=[torch.tensor(INF)])
-    texts = bad_gradients(3, gradients, [name])
+@pytest.mark.parametrize('names, told', [
+    (['distill.diffkd.level0.weight'], True),
+    (['neck.weight', 'distill.diffkd.level0.weight'], True),
+    (['neck.weight'], False), (['neck.distill.weight'], False)])
+def test_so_does_a_gradient_of_theirs(names, told):
+    gradients = dict(task=[torch.tensor(INF)] * len(names))
+    texts = bad_gradients(3, gradients, names)
 
-    assert name in texts[0]
+    assert ', '.join(names) in texts[0]
     assert ('distill=dict(lr_mult' in sentence(texts, 'training stops',
                                                ADVICE)) == told
 
